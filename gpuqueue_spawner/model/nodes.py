@@ -1,0 +1,40 @@
+"""Where jobs run: nodes, their devices, and the placement of one job.
+
+Knows records. Which nodes exist: capacity/. Which one a job gets: scheduling/placement.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .resources import NVIDIA_GPU, Resources
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """One GPU of a node."""
+
+    id: str  #: stable name that a driver understands, an NVML UUID
+    index: int  #: the number people know it by on its node
+    resource: str = NVIDIA_GPU  #: the resource name it is counted under
+    model: str = ""  #: e.g. "NVIDIA H100 80GB HBM3", empty where unknown
+    foreign: str = ""  #: who outside the queue uses it, in words for people; empty: nobody, it may be given out
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """One machine: what it can give out, before the queue's own jobs are subtracted."""
+
+    name: str
+    allocatable: Resources  #: all that jobs may use, devices in foreign use included
+    devices: tuple[Device, ...] = field(default=())  #: every GPU, by index
+    drained: bool = False  #: keeps its jobs, takes no new one
+    note: str = ""  #: why it is drained, an admin's words
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """Where one job runs and the devices it holds there."""
+
+    node: str
+    devices: tuple[str, ...] = ()  #: Device.id, sorted by the device's index
