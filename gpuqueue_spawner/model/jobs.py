@@ -80,6 +80,8 @@ class Job(NewJob):
     not_before: float = 0.0  #: not admitted earlier than this, after a failed launch
     placement: Placement | None = None  #: node and devices it holds
     launch: int = 0  #: number of the last permitted launch
+    pid: int | None = None  #: process that claimed the last launch
+    pid_started: int | None = None  #: its start, in clock ticks since the machine's boot: a pid alone is used again
     failures: int = 0  #: launches that failed in a row
     admitted: float | None = None
     started: float | None = None  #: when the notebook was first ready

@@ -35,6 +35,7 @@ class Event(enum.Enum):
     REJECT = "reject"  # can never fit, over a limit, its user is gone
     ADMIT = "admit"
     LAUNCH = "launch"  # permit for one launch number; a later number always wins
+    CLAIM = "claim"  # the launched process names itself, before it becomes the notebook
     READY = "ready"
     EXTEND = "extend"
     WARN = "warn"  # told that its lease ends soon
@@ -59,7 +60,7 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
         E.LAUNCH: S.STARTING,
     },
     # LAUNCH in STARTING: the Hub that asked before died; its process was seen gone, the GPUs stay.
-    S.STARTING: {E.LAUNCH: S.STARTING, E.READY: S.RUNNING, E.STOP: S.STOPPING},
+    S.STARTING: {E.LAUNCH: S.STARTING, E.CLAIM: S.STARTING, E.READY: S.RUNNING, E.STOP: S.STOPPING},
     S.RUNNING: {E.EXTEND: S.RUNNING, E.WARN: S.RUNNING, E.RESTART: S.RESTARTING, E.STOP: S.STOPPING},
     S.RESTARTING: {E.LAUNCH: S.STARTING, E.STOP: S.STOPPING},
     # STOP in STOPPING: its owner stops a job that was only going back to the queue.
