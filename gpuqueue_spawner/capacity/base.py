@@ -1,0 +1,115 @@
+"""What the manager asks of any place where jobs run, and the records that it gets back.
+
+Knows records and the seams. This machine: local.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from traitlets import Unicode
+from traitlets.config import Configurable
+
+from ..model import Node
+
+
+class CapacityUnavailable(Exception):
+    """What exists or runs cannot be read now, in words for people. Admit nobody, take nothing for gone."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(words)
+        self.words = words
+
+
+@dataclass(frozen=True, kw_only=True)
+class Process:
+    """One living process. Pid and start time together name it: a pid alone is given out again."""
+
+    pid: int
+    started: int  #: clock ticks from boot to its start, field 22 of /proc/PID/stat
+    uid: int  #: its real user
+    command: str  #: short name, at most 15 characters
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """What the environment of a job's processes says about it."""
+
+    launch: int  #: number of its launch, the latest where there are several
+    devices: tuple[str, ...] = ()  #: ids of the GPUs that it was given, as its environment names them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """What was there at one moment. A job that is not in `jobs` has no process left."""
+
+    nodes: tuple[Node, ...] = ()
+    jobs: Mapping[str, tuple[Process, ...]] = field(default_factory=dict)  #: by job key, also of jobs nobody asked for
+    marked: Mapping[str, Mark] = field(default_factory=dict)  #: by job key: what a restored database may not know
+
+
+class Capacity(Configurable):
+    """Where jobs run: what is there, which processes belong to which job, and how to end them.
+
+    Every method blocks and may be called from several threads at once; the caller sets time limits and may leave a
+    thread behind that has not come back.
+
+    Ways to change it, in the order of rising effort:
+
+    1. set traits of `LocalCapacity`;
+    2. override `LocalCapacity.read_gpus`, for GPUs of another vendor;
+    3. override `look`, `adopt` and `end`, for another place than this machine, and `prepare`, `release` and
+       `prepared` where a job needs a place of its own before it starts.
+    """
+
+    instance = Unicode(
+        help="""
+        Random id of this installation; set by the manager, which keeps it, and never by hand.
+
+        Processes and cgroups carry it, so that two installations on one machine leave each other's jobs alone.
+
+        .. versionadded:: 0.1
+        """,
+    )
+
+    def look(self) -> Observation:
+        """Look at everything once. The manager calls it every few seconds and when a job may have ended.
+
+        :raises CapacityUnavailable: something of it could not be read.
+        """
+        raise NotImplementedError
+
+    def adopt(
+        self, key: str, *, pid: int, started: int, launch: int | None = None, devices: Collection[str] = ()
+    ) -> bool:
+        """Take a process for one of the job, if it lives; the manager calls it for each claim, and for every claim that
+        its database holds after a restart.
+
+        :param launch: refuse a process whose environment does not carry the mark of this launch. Give it for a new
+            claim: otherwise a claim could name anybody's process.
+        :param devices: the GPUs that the job holds, for a job whose environment no longer tells.
+        """
+        raise NotImplementedError
+
+    def end(self, key: str, *, grace: float) -> bool:
+        """End every process of the job: ask, wait `grace` seconds, then kill. Returns whether none is left."""
+        raise NotImplementedError
+
+    def prepare(self, key: str) -> tuple[str, ...]:
+        """Make what the job's processes are to be kept together by; the manager calls it before each launch.
+
+        Returns the files that a process writes its pid into to join; none where the system has nothing of the kind.
+        """
+        return ()
+
+    def release(self, key: str) -> None:
+        """Remove what `prepare` made and forget the job; the manager calls it when no process is left."""
+
+    def prepared(self) -> tuple[str, ...]:
+        """The keys that `prepare` made something for, also before a restart; the manager releases ended ones."""
+        return ()
+
+    def about(self) -> str:
+        """One sentence for people on what it gives out and from where; `doctor` and the demo print it."""
+        return ""
