@@ -25,7 +25,7 @@ from .moves import held, moved
 from .rows import job_of, row_of, wanted
 from .tables import by_field, held_devices, job_events, job_requests, jobs
 from .usage import add_up
-from .values import document, real, words
+from .values import LARGEST, document, real, words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +128,8 @@ class Jobs:
 
     def get(self, id: int) -> Job | None:
         """Find a job by its number."""
+        if not 0 < id <= LARGEST:
+            return None
         with self._database.reading() as tx:
             return _one(tx, jobs.c.id == id)
 
@@ -147,7 +149,7 @@ class Jobs:
     def events(self, id: int) -> tuple[LoggedEvent, ...]:
         """A job's story, the oldest line first."""
         with self._database.reading() as tx:
-            return _events(tx, [id])
+            return _events(tx, [id] if 0 < id <= LARGEST else [])
 
     def expire(self, *, before: float, fence: int, limit: int = 500) -> int:
         """Sum jobs that ended before `before` up by day and user, and forget them.

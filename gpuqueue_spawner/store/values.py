@@ -13,7 +13,7 @@ from typing import Any
 from .errors import Unstorable
 from .tables import NAME_LENGTH
 
-_LARGEST = 2**63 - 1  #: of a BIGINT
+LARGEST = 2**63 - 1  #: of a BIGINT
 
 
 def name(field: str, value: object, *, least: int = 0, most: int = NAME_LENGTH) -> str:
@@ -37,8 +37,8 @@ def whole(field: str, value: object) -> int:
 
     :raises Unstorable: not whole, or beyond 64 bits.
     """
-    if not isinstance(value, int) or isinstance(value, bool) or not -_LARGEST <= value <= _LARGEST:
-        raise Unstorable(field, value, f"a whole number up to {_LARGEST}")
+    if not isinstance(value, int) or isinstance(value, bool) or not -LARGEST <= value <= LARGEST:
+        raise Unstorable(field, value, f"a whole number up to {LARGEST}")
     return value
 
 

@@ -1,0 +1,50 @@
+"""Databases for the store's tests: every test that asks for `address` or `store` runs on each backend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from gpuqueue_spawner.store import Store
+from tests.services.postgresql import PostgreSQL, postgresql
+
+from .builders import lead
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[PostgreSQL]:
+    """One PostgreSQL for all tests."""
+    with postgresql() as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """The kind of database."""
+    return str(request.param)
+
+
+@pytest.fixture
+def address(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """A database without any table; of SQLite not even the file."""
+    if backend == "sqlite":
+        return f"sqlite:///{tmp_path}/queue.sqlite"
+    server: PostgreSQL = request.getfixturevalue("server")
+    return server.database()
+
+
+@pytest.fixture
+def store(address: str) -> Iterator[Store]:
+    """A store with this version's tables and no row."""
+    with closing(Store(address)) as store:
+        store.upgrade()
+        yield store
+
+
+@pytest.fixture
+def fence(store: Store) -> int:
+    """Leadership of `store`."""
+    return lead(store)
