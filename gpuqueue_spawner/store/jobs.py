@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, func, insert, select
-from sqlalchemy.exc import IntegrityError
 
 from gpuqueue_spawner.model import Event, Job, NewJob, Placement, State
 
@@ -105,20 +104,16 @@ class Jobs:
         """
         result = moved(job, event, changes, at=at)
         row = row_of(result)
-        try:
-            with fenced(self._database, fence) as tx:
-                if event is Event.REPLACE and "queued" in changes:
-                    row["queued"] = _behind_all(tx, row["queued"], but=job.id)
-                done = tx.execute(jobs.update().where(jobs.c.id == job.id, jobs.c.version == job.version).values(row))
-                if done.rowcount != 1:
-                    raise JobChanged(job.id)
-                _hold(tx, result.id, before=held(job), after=held(result))
-                if result.request != job.request:
-                    _remember(tx, result, result.request)
-                _log(tx, result, event, at=at, by=by, note=note, detail=detail)
-        except IntegrityError:
-            self._raise_taken(result)
-            raise
+        with fenced(self._database, fence) as tx:
+            if event is Event.REPLACE and "queued" in changes:
+                row["queued"] = _behind_all(tx, row["queued"], but=job.id)
+            done = tx.execute(jobs.update().where(jobs.c.id == job.id, jobs.c.version == job.version).values(row))
+            if done.rowcount != 1:
+                raise JobChanged(job.id)
+            _hold(tx, result.id, before=held(job), after=held(result))
+            if result.request != job.request:
+                _remember(tx, result, result.request)
+            _log(tx, result, event, at=at, by=by, note=note, detail=detail)
         return job_of(row | {"id": job.id})
 
     def open(self) -> tuple[Job, ...]:
@@ -171,20 +166,6 @@ class Jobs:
             tx.execute(jobs.delete().where(jobs.c.id.in_(ids)))
         return len(ids)
 
-    def _raise_taken(self, job: Job) -> None:
-        """Name the device that the database refused to give to this job too, if that was it."""
-        wants = held(job)
-        if wants is None:
-            return
-        c = held_devices.c
-        others = select(*by_field(held_devices)).where(
-            c.node == wants.node, c.device.in_(wants.devices), c.job != job.id
-        )
-        with self._database.reading() as tx:
-            row = tx.execute(others.order_by(c.device)).mappings().first()
-        if row:
-            raise DeviceTaken(row["node"], row["device"], row["job"]) from None
-
 
 def _all(
     tx: Connection, which: ColumnElement[bool], *, order: Iterable[ColumnElement[Any]], limit: int | None = None
@@ -233,13 +214,18 @@ def _behind_all(tx: Connection, at: float, *, but: int | None = None) -> float:
 
 
 def _hold(tx: Connection, job: int, *, before: Placement | None, after: Placement | None) -> None:
+    """Exchange what a job holds. The primary key refuses a device held twice; asking first only gives it a name."""
     if before == after:
         return
-    tx.execute(held_devices.delete().where(held_devices.c.job == job))
-    if after and after.devices:
-        tx.execute(
-            insert(held_devices), [{"node": after.node, "device": device, "job": job} for device in after.devices]
-        )
+    c = held_devices.c
+    tx.execute(held_devices.delete().where(c.job == job))
+    if after is None or not after.devices:
+        return
+    others = select(*by_field(held_devices)).where(c.node == after.node, c.device.in_(after.devices)).order_by(c.device)
+    taken = tx.execute(others).mappings().first()
+    if taken:
+        raise DeviceTaken(**taken)
+    tx.execute(insert(held_devices), [{"node": after.node, "device": device, "job": job} for device in after.devices])
 
 
 def _log(
