@@ -1,0 +1,128 @@
+"""Why a job waits, in the words its owner reads: the sentence, and what shows it.
+
+Which reason holds: planner.py. No reason holds another user's name, note or limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..model import Reason, ReasonCode
+from . import words
+from .amounts import MICRO, Amount
+from .limits import GPUS_AT_ONCE, Excess
+from .servers import Server
+
+NOWHERE = "Fits nowhere as it is:"
+
+
+def hold(note: str) -> Reason:
+    """An admin holds it back; `note`: the admin's words."""
+    proof = f"“{note}”" if note else ""
+    return Reason(code=ReasonCode.HOLD, lead="The GPU team put this request on hold.", proof=proof)
+
+
+def own_limit(excess: Excess) -> Reason:
+    """Its user holds as much as is allowed."""
+    lead = f"Over your limit “{excess.limit}”: {excess.used} of {excess.of}."
+    proof = f"This request asks for {excess.wanted} more." if excess.limit == GPUS_AT_ONCE else ""
+    return Reason(code=ReasonCode.OWN_LIMIT, lead=lead, proof=proof)
+
+
+def capacity_unknown(why: str) -> Reason:
+    """Nobody is admitted; `why`: a sentence for people."""
+    return Reason(code=ReasonCode.CAPACITY_UNKNOWN, lead=why)
+
+
+def order(ahead: int) -> Reason:
+    """Others are first, and one of them waits for room."""
+    return Reason(code=ReasonCode.ORDER, lead=f"Behind {ahead} {'other' if ahead == 1 else 'others'}.")
+
+
+def not_before(failure: str) -> Reason:
+    """Its last launch failed a moment ago; `failure`: what went wrong."""
+    return Reason(
+        code=ReasonCode.NOT_BEFORE, lead="Its last start failed. It is tried again in a moment.", proof=failure
+    )
+
+
+def never_fits(need: Amount, sizes: Sequence[Amount]) -> Reason:
+    """No server is large enough. Names the first amount that is too large, and what is possible."""
+    return Reason(code=ReasonCode.NEVER_FITS, lead=f"{NOWHERE} {_too_large(need, sizes)}")
+
+
+def never_allowed(need: Amount, limit: int) -> Reason:
+    """It asks for more GPUs than its user may ever hold."""
+    lead = f"{NOWHERE} {_gpus(need.gpu_count)}, {_up_to(limit)}."
+    return Reason(code=ReasonCode.NEVER_FITS, lead=lead, proof=f"Your limit “{GPUS_AT_ONCE}” is {limit}.")
+
+
+def resources(need: Amount, servers: Sequence[Server]) -> Reason:
+    """It is the first in line, and no server has room."""
+    large = [server for server in servers if need.within(server.whole)]
+    usable = [server for server in large if not server.drained]
+    if not usable:
+        which = "All servers" if all(server.drained for server in servers) else "All servers that are large enough"
+        return Reason(code=ReasonCode.RESOURCES, lead=_waits_for(need), proof=f"{which} are drained.")
+    lead, proof = _shortage(need, usable, _any_server(servers, usable))
+    return Reason(code=ReasonCode.RESOURCES, lead=lead, proof=f"{proof}{_outside(need, usable)}")
+
+
+def _too_large(need: Amount, sizes: Sequence[Amount]) -> str:
+    if not sizes:
+        return "there is no server."
+    for name, count in need.gpus:
+        most = max(size.of_kind(name) for size in sizes)
+        if count > most:
+            return f"{words.gpus(name, count)}, {_up_to(most)}."
+    if need.cpus > (cpus := max(size.cpus for size in sizes)):
+        return f"{words.cpus(need.cpus)}, up to {words.cpus(cpus)} is possible."
+    if need.memory > (memory := max(size.memory for size in sizes)):
+        return f"{words.memory(need.memory)} of memory, up to {words.memory(memory, at_most=True)} is possible."
+    return f"no server has {words.everything(need)} together."
+
+
+def _up_to(most: int) -> str:
+    if most == 0:
+        return "none is possible"
+    return "1 is possible" if most == 1 else f"1 to {most} is possible"
+
+
+def _gpus(count: int) -> str:
+    return f"{count} {'GPU' if count == 1 else 'GPUs'}"
+
+
+def _waits_for(need: Amount) -> str:
+    return f"Waits for {words.everything(need)} on one server."
+
+
+def _any_server(servers: Sequence[Server], usable: Sequence[Server]) -> str:
+    """Whom a "most free" is said of: all servers, or only those that the job could use."""
+    return "any server" if len(usable) == sum(not server.drained for server in servers) else "any server it can use"
+
+
+def _shortage(need: Amount, usable: Sequence[Server], where: str) -> tuple[str, str]:
+    """The first amount that is free nowhere, and how much of it is."""
+    for name, count in need.gpus:
+        most = max(server.count(name) for server in usable)
+        if count > most:
+            on_one = " on one server" if count > 1 else ""
+            proof = f"The most free on {where} is {most}." if most else f"None is free on {where}."
+            return f"Waits for {words.gpus(name, count, free=True)}{on_one}.", proof
+    if need.cpus > (cpus := max(server.cpus for server in usable)):
+        free = words.number(max(0, cpus) / MICRO)
+        return f"Waits for {words.cpus(need.cpus, free=True)} on one server.", f"The most free on {where} is {free}."
+    if need.memory > (memory := max(server.memory for server in usable)):
+        free = words.memory(max(0, memory), at_most=True)
+        lead = f"Waits for {words.memory(need.memory)} of free memory on one server."
+        return lead, f"The most free on {where} is {free}."
+    return _waits_for(need), "Enough of each is free, but not on the same server."
+
+
+def _outside(need: Amount, usable: Sequence[Server]) -> str:
+    """Name the first server where only a GPU used from outside the queue is in the way."""
+    for server in usable:
+        if server.would_fit(need):
+            n = sum(len(server.foreign.get(name, ())) for name, _ in need.gpus)
+            return f" On {server.name}, {_gpus(n)} {'is' if n == 1 else 'are'} used from outside the queue."
+    return ""

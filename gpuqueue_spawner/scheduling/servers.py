@@ -1,0 +1,79 @@
+"""One server and what is free on it.
+
+Knows a node and whole numbers. Which server a job gets: placement.py. Who holds what: occupancy.py.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterable
+
+from ..model import Device, Node
+from .amounts import Amount
+
+
+class Server:
+    """A node and what is free on it. GPUs are those that the node lists as devices, and are known by index and id."""
+
+    __slots__ = ("_ours", "cpus", "drained", "foreign", "free", "memory", "name", "whole")
+
+    def __init__(self, node: Node) -> None:
+        self.name = node.name
+        self.drained = node.drained
+        self.whole = Amount.of_node(node)  #: when nothing runs here
+        self.cpus = self.whole.cpus  #: free, millionths of a core; negative: more was given out than there is now
+        self.memory = self.whole.memory  #: free, bytes
+        self.free: dict[str, list[tuple[int, str]]] = {}  #: resource name: what may be given out, by index
+        self.foreign: dict[str, list[tuple[int, str]]] = {}  #: resource name: used from outside the queue, by index
+        self._ours: dict[str, Device] = {}
+        for device in sorted(node.devices, key=lambda device: (device.index, device.id)):
+            kind = self.foreign if device.foreign else self.free
+            kind.setdefault(device.resource, []).append((device.index, device.id))
+            self._ours[device.id] = device
+
+    def fits(self, need: Amount) -> bool:
+        """Whether all of it is free here."""
+        return (
+            need.cpus <= self.cpus
+            and need.memory <= self.memory
+            and all(len(self.free.get(name, ())) >= count for name, count in need.gpus)
+        )
+
+    def would_fit(self, need: Amount) -> bool:
+        """Whether all of it would be free here if nobody outside the queue used a GPU."""
+        return (
+            need.cpus <= self.cpus
+            and need.memory <= self.memory
+            and all(self.count(name) + len(self.foreign.get(name, ())) >= count for name, count in need.gpus)
+        )
+
+    def count(self, name: str) -> int:
+        """Free GPUs of one resource name."""
+        return len(self.free.get(name, ()))
+
+    def choose(self, need: Amount) -> tuple[str, ...]:
+        """The devices a job would get: of each kind those with the lowest index."""
+        chosen = [device for name, count in need.gpus for device in self.free[name][:count]]
+        return tuple(id for _, id in sorted(chosen))
+
+    def take(self, need: Amount, devices: Iterable[str]) -> None:
+        """Give out a job's share. Devices that are not listed any more, or are given out already, change nothing."""
+        self.cpus -= need.cpus
+        self.memory -= need.memory
+        for device in self._known(devices):
+            for kind in (self.free, self.foreign):
+                if (device.index, device.id) in kind.get(device.resource, ()):
+                    kind[device.resource].remove((device.index, device.id))
+
+    def give_back(self, need: Amount, devices: Iterable[str]) -> None:
+        """Take a job's share back. A device that others use as well stays out of reach."""
+        self.cpus += need.cpus
+        self.memory += need.memory
+        for device in self._known(devices):
+            kind = self.foreign if device.foreign else self.free
+            slots = kind.setdefault(device.resource, [])
+            if (device.index, device.id) not in slots:
+                insort(slots, (device.index, device.id))
+
+    def _known(self, devices: Iterable[str]) -> Iterable[Device]:
+        return (self._ours[id] for id in devices if id in self._ours)
