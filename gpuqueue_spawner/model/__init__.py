@@ -3,10 +3,10 @@
 Where to go next: who starts when is `scheduling`, what is kept is `store`, what exists is `capacity`.
 """
 
-from .jobs import Job, NewJob, ReasonCode, Reason, End
+from .jobs import End, Job, NewJob, Reason, ReasonCode
 from .nodes import Device, Node, Placement
 from .resources import Resources
-from .states import Event, State, TRANSITIONS, InvalidTransition, legacy_status, next_state, possible
+from .states import TRANSITIONS, Event, InvalidTransition, State, legacy_status, next_state, possible
 
 __all__ = [
     "TRANSITIONS",

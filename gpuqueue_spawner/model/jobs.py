@@ -89,7 +89,7 @@ class Job(NewJob):
     warned: float | None = None  #: when its owner was last told that the lease ends
     extended: float = 0.0  #: seconds the lease was extended by, all in all
     ended: float | None = None
-    end: End | None = None  #: set when it ends, or when STOPPING is on the way to this end; None there: back to the queue
+    end: End | None = None  #: its end; STOPPING is on the way to it, and without one goes back to the queue
     message: str = ""  #: words for the end, the hold or the last failure
     by: str = ""  #: who ended or holds it; empty: the queue itself
 

@@ -1,0 +1,81 @@
+"""End what is on its way out: ask the Hub to stop the server, then end what is left of its processes.
+
+Knows the order and the patience. That the processes are gone is seen in watching.py; only that frees the GPUs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+
+from ..capacity import Capacity, CapacityUnavailable
+from ..model import Job, State
+from .hub import HubAPI, HubUnavailable
+from .hubs import Hubs
+from .manager import Manager
+from .watching import Watch
+
+log = logging.getLogger("gpuqueue")
+
+AGAIN_S = 1.0
+KILL_AFTER_S = 3.0  # between the request to end and the kill, for what outlived its server
+
+
+class Ending:
+    """One task for each job that is on its way out."""
+
+    def __init__(self, manager: Manager, capacity: Capacity, watch: Watch, hub: HubAPI, hubs: Hubs) -> None:
+        self.manager, self.capacity, self.watch, self.hub, self.hubs = manager, capacity, watch, hub, hubs
+
+    async def run(self) -> None:
+        """Watch the queue until cancelled."""
+        tasks: dict[int, asyncio.Task[None]] = {}
+        async with asyncio.TaskGroup() as group:
+            with self.manager.changes.subscribe() as changes:
+                while True:
+                    tasks = {id: task for id, task in tasks.items() if not task.done()}
+                    for job in self.manager.queue.holding():
+                        if job.state is State.STOPPING and job.id not in tasks:
+                            tasks[job.id] = group.create_task(self._end(job), name=f"end job {job.id}")
+                    await changes.next()
+
+    async def _end(self, job: Job) -> None:
+        """Stay with one job until it is gone."""
+        if job.end is not None and self.hubs.present:  # else its start() goes on waiting in the Hub
+            await self._ask(job)
+        elif job.end is not None:
+            await asyncio.sleep(self.manager.policy.stop_grace)
+        while self._leaving(job):
+            await self.sweep(job.key)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(AGAIN_S):
+                    await self._until_gone(job)
+
+    async def _ask(self, job: Job) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.manager.policy.stop_grace):
+                try:
+                    await self.hub.stop_server(job.user, job.server)
+                except HubUnavailable as error:
+                    log.warning("job %s: %s", job.id, error)
+                await self._until_gone(job)  # the server saves and ends by itself
+
+    async def sweep(self, key: str) -> bool:
+        """End every process that is left of a job; returns whether none is."""
+        try:
+            done = await asyncio.to_thread(self.capacity.end, key, grace=KILL_AFTER_S)
+        except CapacityUnavailable as error:
+            log.warning("ending %s: %s", key, error)
+            done = False
+        self.watch.ring.set()
+        return done
+
+    async def _until_gone(self, job: Job) -> None:
+        with self.manager.changes.subscribe() as changes:
+            while self._leaving(job):
+                await changes.next()
+
+    def _leaving(self, job: Job) -> bool:
+        now = self.manager.queue.jobs.get(job.id)
+        return now is not None and now.key == job.key and now.state is State.STOPPING

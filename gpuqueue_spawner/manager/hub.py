@@ -1,0 +1,118 @@
+"""The Hub's REST API, as far as the queue needs it: start, stop and list servers. Every question is bounded.
+
+Knows paths and status codes of JupyterHub 5.5 and 6. When it is asked: resume.py, ending.py.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
+
+FAULTS = (OSError, HTTPClientError, TimeoutError)  # HTTP 599 of tornado is an HTTPClientError
+
+
+class HubUnavailable(Exception):
+    """The Hub did not answer, or not in a way that tells what it did."""
+
+
+class Started(enum.Enum):
+    """What the Hub answered to "start this server"."""
+
+    ACCEPTED = enum.auto()
+    ACTIVE = enum.auto()  # it runs, starts or stops already
+    NO_USER = enum.auto()
+    REFUSED = enum.auto()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """A server that the Hub knows as active."""
+
+    user: str
+    name: str
+    ready: bool
+    pending: str  #: "spawn", "stop" or empty
+
+
+class HubAPI:
+    """Asks the Hub with the service's token."""
+
+    def __init__(self, url: str, token: str, *, limit: float = 10.0) -> None:
+        self.url = url.rstrip("/")
+        self.limit = limit  #: seconds
+        self._token = token
+        self._client = AsyncHTTPClient()
+
+    async def start_server(self, user: str, server: str, options: Mapping[str, Any]) -> tuple[Started, str]:
+        """Ask for a server with these options; returns what became of it and the Hub's words.
+
+        :raises HubUnavailable: no answer, or the Hub failed.
+        """
+        # The plain object is what both versions read as the user's options; the Hub has the same ones stored for {}.
+        response = await self._ask("POST", _path(user, server), body=json.dumps(dict(options)) if options else "")
+        if response.code in (201, 202):
+            return Started.ACCEPTED, ""
+        words = _words(response)
+        if response.code == 404:
+            return Started.NO_USER, words
+        if response.code == 400 and ("already running" in words or "pending" in words):
+            return Started.ACTIVE, words
+        return Started.REFUSED, words
+
+    async def stop_server(self, user: str, server: str) -> bool:
+        """Ask to stop a server; returns whether the Hub knows of none any more.
+
+        :raises HubUnavailable: no answer, or the Hub failed.
+        """
+        response = await self._ask("DELETE", _path(user, server))
+        return response.code in (204, 400, 404)  # 400: not running
+
+    async def servers(self) -> tuple[Server, ...]:
+        """Every server that runs, starts or stops.
+
+        :raises HubUnavailable: no answer, or the Hub failed.
+        """
+        response = await self._ask("GET", "/users?state=active")
+        if response.code != 200:
+            raise HubUnavailable(f"the Hub answered {response.code} to a list of users: {_words(response)}")
+        return tuple(
+            Server(user=user["name"], name=name, ready=bool(each.get("ready")), pending=each.get("pending") or "")
+            for user in json.loads(response.body)
+            for name, each in (user.get("servers") or {}).items()
+        )
+
+    async def _ask(self, method: str, path: str, *, body: str | None = None) -> HTTPResponse:
+        request = HTTPRequest(
+            self.url + path,
+            method=method,
+            body=body,
+            headers={"Authorization": f"token {self._token}", "Content-Type": "application/json"},
+            connect_timeout=self.limit,
+            request_timeout=self.limit,
+        )
+        try:
+            response: HTTPResponse = await self._client.fetch(request, raise_error=False)
+        except FAULTS as error:
+            raise HubUnavailable(f"the Hub does not answer: {error}") from None
+        if response.code >= 500:
+            raise HubUnavailable(f"the Hub answered {response.code} to {method} {path}: {_words(response)}")
+        return response
+
+
+def _path(user: str, server: str) -> str:
+    base = f"/users/{quote(user, safe='@~')}"
+    return f"{base}/servers/{quote(server, safe='')}" if server else f"{base}/server"
+
+
+def _words(response: HTTPResponse) -> str:
+    """The Hub's own message, shortened; never the whole answer."""
+    try:
+        return str(json.loads(response.body)["message"])[:300]
+    except (ValueError, KeyError, TypeError):
+        return str(response.reason)

@@ -1,0 +1,69 @@
+"""Which Hub is connected, and which jobs it holds in a waiting start().
+
+Knows connections only; what travels over them is service/spawner_api/stream.py. What is done about a job that no Hub
+holds: resume.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+
+@dataclass(kw_only=True)
+class Link:
+    """One connected Hub process."""
+
+    instance: str  #: random, of this Hub process
+    holds: frozenset[int] = field(default_factory=frozenset)  #: jobs that wait in one of its start()
+
+
+class Hubs:
+    """The connected Hub processes; usually one, two for a moment around a restart."""
+
+    def __init__(self) -> None:
+        self._links: list[Link] = []
+        self.ring = asyncio.Event()  #: a Hub came, went, or holds other jobs
+
+    @contextmanager
+    def connected(self, instance: str, holds: Iterable[int]) -> Iterator[Link]:
+        """Count a Hub in while the block runs."""
+        link = Link(instance=instance, holds=frozenset(holds))
+        self._links.append(link)
+        self.ring.set()
+        try:
+            yield link
+        finally:
+            self._links.remove(link)
+            self.ring.set()
+
+    def holds(self, link: Link, jobs: Iterable[int]) -> None:
+        """Take over what a Hub says that it holds."""
+        link.holds = frozenset(jobs)
+        self.ring.set()
+
+    def hold(self, instance: str, job_id: int) -> None:
+        """Note that a Hub has just asked for this job, before it says so itself."""
+        for link in self._links:
+            if link.instance == instance:
+                link.holds |= {job_id}
+
+    def holds_in(self, instance: str, job_id: int) -> bool:
+        """Whether this Hub process waits for the job in a start()."""
+        return any(link.instance == instance and job_id in link.holds for link in self._links)
+
+    @property
+    def present(self) -> bool:
+        """Whether any Hub is connected."""
+        return bool(self._links)
+
+    @property
+    def newest(self) -> str:
+        """The instance that connected last; empty without one."""
+        return self._links[-1].instance if self._links else ""
+
+    def held(self, job_id: int) -> bool:
+        """Whether a connected Hub waits for this job in a start()."""
+        return any(job_id in link.holds for link in self._links)

@@ -1,0 +1,103 @@
+"""Permit one launch of a job, and let only the permitted process become its notebook.
+
+Knows permits and claims. A permit is written before any process may exist; a later one voids it; a process that cannot
+show the current one ends itself (spawner/wrapper.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..capacity import Capacity
+from ..model import Job, State
+from . import decisions
+from .decisions import Refused
+from .ending import Ending
+from .manager import Manager
+from .watching import Watch
+
+log = logging.getLogger("gpuqueue")
+
+CLEAN_S = 30.0  # how long a launch may wait until an earlier one is seen gone
+
+
+@dataclass(frozen=True, kw_only=True)
+class Permit:
+    """The right to launch a job once."""
+
+    job: Job
+    launch: int
+    ticket: str  #: the launched process shows it once; a secret
+    environment: Mapping[str, str]
+    cgroups: tuple[str, ...]  #: files to write the own pid into before the notebook runs
+
+
+class Launching:
+    """Gives permits and takes claims."""
+
+    def __init__(
+        self, manager: Manager, capacity: Capacity, watch: Watch, ending: Ending, *, secret: bytes, instance: str
+    ) -> None:
+        self.manager, self.capacity, self.watch, self.ending = manager, capacity, watch, ending
+        self.instance = instance
+        self._secret = secret  # of the installation, so that a permit outlives this process
+
+    async def permit(self, job_id: int, *, version: int | None) -> Permit:
+        """Permit a launch. What is left of an earlier one is ended first: it is never adopted.
+
+        :raises Refused: the state does not allow it, or an earlier launch could not be ended.
+        """
+        again = self.manager.queue.jobs[job_id].state is not State.ADMITTED
+        # Written first: from here on a process of an earlier launch that wakes up late is refused.
+        job = await self.manager.decide(job_id, lambda job: decisions.launch(job, version=version))
+        if again:
+            await self._clean(job)
+        cgroups = await asyncio.to_thread(self.capacity.prepare, job.key)
+        devices = ",".join(job.placement.devices) if job.placement else ""
+        environment = {
+            "GPUQUEUE_JOB": f"{self.instance}/{job.key}/{job.launch}",
+            "GPUQUEUE_GPUS": devices,
+            "CUDA_VISIBLE_DEVICES": devices,
+            "NVIDIA_VISIBLE_DEVICES": devices,
+        }
+        return Permit(job=job, launch=job.launch, ticket=self._ticket(job), environment=environment, cgroups=cgroups)
+
+    async def _clean(self, job: Job) -> None:
+        try:
+            async with asyncio.timeout(CLEAN_S):
+                await self.ending.sweep(job.key)
+                await self.watch.gone(job.key)
+        except TimeoutError:
+            raise Refused("gpuqueue.launch.alive", f"an earlier launch of job {job.id} has not ended yet") from None
+
+    async def claim(self, ticket: str, *, pid: int, started: int) -> Job:
+        """Let a launched process become the notebook.
+
+        :raises Refused: the ticket is forged, void or used.
+        """
+        job, launch = self._of(ticket)
+        devices = job.placement.devices if job.placement else ()
+        adopted = await asyncio.to_thread(
+            self.capacity.adopt, job.key, pid=pid, started=started, launch=launch, devices=devices
+        )
+        if not adopted:
+            raise Refused("gpuqueue.launch.refused", f"process {pid} does not live, or is not of launch {launch}")
+        return await self.manager.decide(
+            job.id, lambda job: decisions.claim(job, launch=launch, pid=pid, started=started)
+        )
+
+    def _of(self, ticket: str) -> tuple[Job, int]:
+        words = ticket.split(".")
+        job = self.manager.queue.jobs.get(int(words[0])) if len(words) == 3 and words[0].isdecimal() else None
+        if job is None or not words[1].isdecimal() or not hmac.compare_digest(ticket, self._ticket(job)):
+            raise Refused("gpuqueue.launch.refused", "this launch is not permitted, or not any more")
+        return job, int(words[1])
+
+    def _ticket(self, job: Job) -> str:
+        signature = hmac.new(self._secret, f"launch/{job.key}/{job.launch}".encode(), hashlib.sha256).hexdigest()
+        return f"{job.id}.{job.launch}.{signature}"

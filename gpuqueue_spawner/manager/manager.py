@@ -1,0 +1,270 @@
+"""One write at a time: decide on the job as it is, write it, and only then change memory and tell the readers.
+
+Knows the database thread, the queue in memory and who leads. What is decided: decisions.py; when: the loops beside this
+file and service/.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from ..model import Job, NewJob, Node
+from ..scheduling import Snapshot, Trial, trial
+from ..store import JobChanged, LoggedEvent, NodeMark
+from . import decisions
+from .changes import HEALTH, NODES, QUEUE, Changes
+from .database import Database
+from .decisions import Change, Refused
+from .policy import Policy
+from .queue import Queue
+
+log = logging.getLogger("gpuqueue")
+
+ABSENT_AGAIN_S = 60.0  # a job that the Hub does not start is passed by others; it is asked for again all the while
+RETRIES = 3  # decide anew this often when somebody else moved the job; nobody but a former leader can
+
+
+class NotLeading(Exception):
+    """This manager stands by: another one holds the lease, or the database has not been read yet."""
+
+    def __init__(self) -> None:
+        super().__init__("this queue manager stands by, another one leads")
+
+
+@dataclass(kw_only=True)
+class Room:
+    """What is known of the nodes, and why it cannot be trusted, in words; empty: it can."""
+
+    nodes: tuple[Node, ...] = ()
+    unknown: str = "The servers have not been looked at yet."
+    seen: float = 0.0  #: Unix seconds of the last good look
+    marks: dict[str, NodeMark] = field(default_factory=dict)  #: what admins said of nodes
+
+
+class Manager:
+    """The queue, and the only way to change it."""
+
+    def __init__(
+        self,
+        database: Database,
+        policy: Policy,
+        *,
+        clock: Callable[[], float] = time.time,
+        changes: Changes | None = None,
+    ) -> None:
+        self.db = database
+        self.policy = policy
+        self.clock = clock  #: Unix seconds
+        self.changes = changes or Changes()
+        self.queue = Queue()
+        self.room = Room()
+        self.absent: frozenset[int] = frozenset()  #: jobs that the Hub, though connected, does not start
+        self.hub_problem = "JupyterHub is not connected to the queue."
+        self.wake = asyncio.Event()  #: something changed that a plan may answer
+        self.fence: int | None = None  #: number of this leadership; None: standing by
+        self._turn = asyncio.Lock()
+
+    # ---- leading -----------------------------------------------------------------------------------------------
+
+    async def lead(self, fence: int) -> None:
+        """Take over: read the queue from the database."""
+        self.fence = fence
+        async with self._turn:
+            await self._reload()
+
+    def stand_by(self) -> None:
+        """Stop writing. What is in memory may still be shown, as old."""
+        self.fence = None
+
+    def leading(self) -> int:
+        """The fence of this leadership.
+
+        :raises NotLeading: there is none.
+        """
+        if self.fence is None:
+            raise NotLeading
+        return self.fence
+
+    async def _reload(self) -> None:
+        store = self.db.store
+        self.db.doubt = False
+        jobs = await self.db.call(store.jobs.open)
+        self.room.marks = dict(await self.db.call(store.nodes.marks))
+        before = self.queue.jobs
+        self.queue = self.queue.renewed(jobs)
+        self.changed(*before.keys(), *self.queue.jobs)
+
+    def changed(self, *jobs: int) -> None:
+        """Tell readers of these jobs and of the queue, and let the planner look again."""
+        self.changes.publish(QUEUE, *jobs)
+        self.wake.set()
+
+    # ---- one job -----------------------------------------------------------------------------------------------
+
+    async def submit(self, new: NewJob) -> tuple[Job, bool]:
+        """Accept a request, or attach it to the open job of the same server; returns the job and whether it is new.
+
+        :raises Refused: over a limit, fits nowhere, or the open job is on its way out.
+        :raises StoreUnavailable: nothing was accepted, or it is not known whether it was: the same request may be sent
+            again.
+        """
+        async with self._turn:
+            await self._fresh()
+            open_job = self.queue.of_server(new.user, new.server)
+            if open_job is not None and open_job.request != new.request:
+                return await self._decide(open_job.id, lambda job: self._replaced(job, new)), False
+            if open_job is None:
+                self._acceptable(new)
+            job, created = await self.db.call(self.db.store.jobs.submit, new, fence=self.leading(), at=self.clock())
+            self._confirmed(job)
+        if created:
+            log.info("job %s submitted by %s (server %r): %s", job.id, job.user, job.server, job.resources)
+        return job, created
+
+    def _replaced(self, job: Job, new: NewJob) -> Change | None:
+        change = decisions.replaced(job, new, now=self.clock())
+        if change is not None:
+            self._acceptable(new, instead=job)
+        return change
+
+    def _acceptable(self, new: NewJob, *, instead: Job | None = None) -> None:
+        """Refuse what can never start, and what is over the limit of waiting jobs."""
+        if new.lease > self.policy.max_lease:
+            hours = self.policy.max_lease / 3600
+            raise Refused(
+                "gpuqueue.limit.lease", f"{new.lease / 3600:g} h is longer than the {hours:g} h that are allowed"
+            )
+        waiting = sum(job.user == new.user and job.waiting for job in self.queue.jobs.values()) - (instead is not None)
+        limit = self.policy.queued_jobs
+        if limit and waiting >= limit:
+            raise Refused(
+                "gpuqueue.limit.queued-jobs", f"{new.user} has {waiting} requests waiting; {limit} are allowed"
+            )
+        if not self.snapshot().unknown:
+            verdict = self.trial(new)
+            if verdict.start is None and verdict.reason is not None and verdict.reason.code.value in _FOR_EVER:
+                raise Refused(_FOR_EVER[verdict.reason.code.value], verdict.reason.lead)
+
+    async def decide(self, job_id: int, decision: Callable[[Job], Change | None]) -> Job:
+        """Let `decision` look at the job as it is, and write what it answers.
+
+        :raises KeyError: no such open job.
+        :raises InvalidTransition: the table does not allow it.
+        :raises Refused: the decision does not.
+        :raises StoreUnavailable: it is not known to be written.
+        """
+        async with self._turn:
+            await self._fresh()
+            return await self._decide(job_id, decision)
+
+    async def _decide(self, job_id: int, decision: Callable[[Job], Change | None]) -> Job:
+        for _ in range(RETRIES):
+            job = self.queue.jobs[job_id]
+            change = decision(job)
+            if change is None:
+                return job
+            try:
+                moved = await self.db.call(
+                    self.db.store.jobs.apply,
+                    job,
+                    change.event,
+                    fence=self.leading(),
+                    at=self.clock(),
+                    by=change.by,
+                    note=change.note,
+                    detail=change.detail,
+                    **change.fields,
+                )
+            except JobChanged:
+                await self._reload()
+                continue
+            self._confirmed(moved)
+            self._tell(job, change, moved)
+            return moved
+        raise JobChanged(job_id)
+
+    async def _fresh(self) -> None:
+        self.leading()
+        if self.db.doubt:
+            await self._reload()
+
+    def _confirmed(self, job: Job) -> None:
+        self.queue.put(job)
+        self.changed(job.id)
+
+    def _tell(self, before: Job, change: Change, after: Job) -> None:
+        where = f" on {after.placement.node} {list(after.placement.devices)}" if after.placement and after.open else ""
+        by = f" by {change.by}" if change.by else ""
+        note = f": {change.note!r}" if change.note else ""
+        log.info("job %s %s -> %s (%s%s)%s%s", after.id, before.state, after.state, change.event, by, where, note)
+
+    # ---- reading -----------------------------------------------------------------------------------------------
+
+    async def job(self, job_id: int) -> Job | None:
+        """A job, open or ended."""
+        known = self.queue.jobs.get(job_id) or self.queue.ended.get(job_id)
+        return known or await self.db.call(self.db.store.jobs.get, job_id)
+
+    async def ended(self, *, since: float, user: str | None = None, limit: int = 100) -> tuple[Job, ...]:
+        """Jobs that ended since, newest first."""
+        return await self.db.call(self.db.store.jobs.ended, since=since, user=user, limit=limit)
+
+    async def story(self, job_id: int) -> tuple[LoggedEvent, ...]:
+        """What happened to a job."""
+        return await self.db.call(self.db.store.jobs.events, job_id)
+
+    async def mark_node(self, name: str, *, drained: bool, note: str, by: str) -> NodeMark:
+        """Drain a node or take it back."""
+        mark = await self.db.call(
+            self.db.store.nodes.mark, name, drained=drained, note=note, by=by, fence=self.leading(), at=self.clock()
+        )
+        self.room.marks[name] = mark
+        log.info("node %s %s by %s: %r", name, "drained" if drained else "taken back", by, note)
+        self.changes.publish(NODES)
+        self.wake.set()
+        return mark
+
+    def problem(self) -> str:
+        """Why nobody is admitted right now, in words for people; empty: all is well."""
+        if self.fence is None:
+            return "The queue is starting."
+        if self.db.problem:
+            return "The queue's database does not answer."
+        return self.room.unknown or self.hub_problem
+
+    def snapshot(self) -> Snapshot:
+        """What a plan may look at."""
+        return Snapshot(
+            nodes=tuple(_marked(node, self.room.marks.get(node.name)) for node in self.room.nodes),
+            jobs=tuple(self._eligible(job, now=self.clock()) for job in self.queue.jobs.values()),
+            limits=self.policy.limits,
+            unknown=self.problem(),
+        )
+
+    def _eligible(self, job: Job, *, now: float) -> Job:
+        return replace(job, not_before=max(job.not_before, now + ABSENT_AGAIN_S)) if job.id in self.absent else job
+
+    def trial(self, new: NewJob) -> Trial:
+        """What would happen to one more request right now."""
+        return trial(self.snapshot(), user=new.user, resources=new.resources, lease=new.lease, now=self.clock())
+
+    def healthy(self, problem: str) -> None:
+        """Take over what is known of the Hub's health, and tell when it changed."""
+        if problem != self.hub_problem:
+            self.hub_problem = problem
+            log.warning("Hub: %s", problem) if problem else log.info("Hub: connected")
+            self.changes.publish(HEALTH, QUEUE)
+            self.wake.set()
+
+
+_FOR_EVER = {"never-fits": "gpuqueue.limit.never-fits"}  # a reason of the planner, and the code of the refusal
+
+
+def _marked(node: Node, mark: NodeMark | None) -> Node:
+    if mark is None or not mark.drained:
+        return node
+    return replace(node, drained=True, note=mark.note)

@@ -1,0 +1,86 @@
+"""The queue in memory: every open job as the database last confirmed it, and what the last plan said of its wait.
+
+Knows records. Who writes: manager.py, after the database said yes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from ..model import Job
+from ..scheduling import Wait
+
+REMEMBER = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """What a waiting job's owner may know of its place."""
+
+    wait: Wait
+    moved: float | None = None  #: Unix seconds, when the place last changed
+    came_from: int | None = None  #: the place before
+
+
+@dataclass(kw_only=True)
+class Queue:
+    """Open jobs by id, and the standing of those that wait."""
+
+    jobs: dict[int, Job] = field(default_factory=dict)
+    standings: dict[int, Standing] = field(default_factory=dict)
+    line: tuple[int, ...] = ()  #: GPUs of those that wait, by place
+    ended: dict[int, Job] = field(default_factory=dict)  #: what ended last, so that its readers need no database
+
+    def renewed(self, jobs: Iterable[Job]) -> Queue:
+        """The same queue with what the store has open now."""
+        now = {job.id: job for job in jobs}
+        standings = {id: standing for id, standing in self.standings.items() if id in now and now[id].waiting}
+        return Queue(jobs=now, standings=standings, line=self.line)
+
+    def put(self, job: Job) -> None:
+        """Take over a job as the database confirmed it."""
+        if job.open:
+            self.jobs[job.id] = job
+        else:
+            self.jobs.pop(job.id, None)
+            self.ended[job.id] = job
+            if len(self.ended) > REMEMBER:
+                del self.ended[min(self.ended)]
+        if not job.waiting:
+            self.standings.pop(job.id, None)
+
+    def of_server(self, user: str, server: str) -> Job | None:
+        """The open job of one server of one user."""
+        return next((job for job in self.jobs.values() if job.user == user and job.server == server), None)
+
+    def of_key(self, key: str) -> Job | None:
+        """The open job whose processes carry this key."""
+        return next((job for job in self.jobs.values() if job.key == key), None)
+
+    def holding(self) -> tuple[Job, ...]:
+        """Jobs that hold GPUs or a share of a node, by id."""
+        return tuple(job for _, job in sorted(self.jobs.items()) if job.holding)
+
+    def stand(self, waits: Mapping[int, Wait], *, now: float) -> frozenset[int]:
+        """Take over what a plan said; returns the jobs for which something changed that people see."""
+        self.line = tuple(
+            self.jobs[id].resources.gpu_count if id in self.jobs else 0
+            for id, _ in sorted(waits.items(), key=lambda item: item[1].place)
+        )
+        changed = set()
+        for id, wait in waits.items():
+            before = self.standings.get(id)
+            if before is None:
+                self.standings[id] = Standing(wait=wait)
+            elif before.wait.place != wait.place:
+                self.standings[id] = Standing(wait=wait, moved=now, came_from=before.wait.place)
+            elif before.wait != wait:
+                self.standings[id] = replace(before, wait=wait)
+            else:
+                continue
+            changed.add(id)
+        for id in set(self.standings) - set(waits):
+            del self.standings[id]
+            changed.add(id)
+        return frozenset(changed)

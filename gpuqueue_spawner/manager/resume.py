@@ -1,0 +1,152 @@
+"""Post again what the Hub forgot: a Hub that restarts loses every start() that waited, and the queue keeps them.
+
+Knows which open jobs need a start() in the Hub and which have one. Admitted jobs first, then in the order of the queue,
+a few a second, so that logins stay quick. The new start() attaches to the same job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+
+from ..model import End, InvalidTransition, Job, State
+from ..store import StoreUnavailable
+from . import decisions
+from .decisions import Refused
+from .hub import HubAPI, HubUnavailable, Server, Started
+from .hubs import Hubs
+from .manager import Manager
+
+log = logging.getLogger("gpuqueue")
+
+LOOK_S = 1.0
+GRACE_S = 2.0  # a job may be unheld for a moment: its start() has just begun, or just returned
+PER_SECOND = 5.0
+AGAIN_S, AGAIN_MAX_S = 15.0, 300.0  # after an answer that was no success, doubled each time
+ABSENT_S = 20.0  # a job that the Hub will not start holds up those behind it no longer than this
+UNLAUNCHED_S = 60.0
+COMPARE_S = 10.0  # how often running jobs are compared with the Hub's servers
+YOUNG_S = 120.0  # the Hub stores a server's state right after it was ready; one lost later was lost by somebody's act
+
+NEEDS_START = frozenset({State.QUEUED, State.HELD, State.ADMITTED, State.STARTING, State.RESTARTING})
+GONE_USER = "JupyterHub has no such user any more."
+LOST = "JupyterHub had lost this server; it is started anew."
+
+
+@dataclass(kw_only=True)
+class Patience:
+    """What was tried for one job that no Hub holds."""
+
+    since: float  #: monotonic seconds, when it was first seen without a start()
+    next: float = 0.0  #: not tried again before this
+    wait: float = AGAIN_S
+
+
+class Resume:
+    """Brings jobs and the Hub's servers together again."""
+
+    def __init__(self, manager: Manager, hubs: Hubs, hub: HubAPI) -> None:
+        self.manager, self.hubs, self.hub = manager, hubs, hub
+        self._patience: dict[int, Patience] = {}
+        self._missing: frozenset[int] = frozenset()  # running jobs whose server the Hub did not list at the last look
+        self._compared = 0.0
+        self._alone_since: float | None = None
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            self.hubs.ring.clear()
+            try:
+                await self.look()
+            except (StoreUnavailable, HubUnavailable) as error:
+                log.warning("resume: %s", error)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await self.hubs.ring.wait()
+
+    async def look(self) -> None:
+        """Look once: post what is due, give back what nobody launches, compare what runs."""
+        now = time.monotonic()
+        self.manager.healthy("" if self.hubs.present else "JupyterHub is not connected to the queue.")
+        if not self.hubs.present:
+            self._patience.clear()
+            self._alone_since = self._alone_since or now
+            if now - self._alone_since > UNLAUNCHED_S:
+                await self._give_back()
+            return
+        self._alone_since = None
+        for job in self._unheld(now):
+            await self._post(job)
+            await asyncio.sleep(1 / PER_SECOND)
+        await self._give_back()
+        if now - self._compared > COMPARE_S:
+            self._compared = now
+            await self._compare(await self.hub.servers())
+
+    def _unheld(self, now: float) -> list[Job]:
+        """Jobs without a start() whose turn to be posted has come; admitted ones first."""
+        unheld = [
+            job for job in self.manager.queue.jobs.values() if job.state in NEEDS_START and not self.hubs.held(job.id)
+        ]
+        self._patience = {job.id: self._patience.get(job.id) or Patience(since=now) for job in unheld}
+        absent = frozenset(id for id, patience in self._patience.items() if now - patience.since > ABSENT_S)
+        if absent != self.manager.absent:
+            self.manager.absent = absent
+            self.manager.wake.set()
+        due = [
+            job
+            for job in unheld
+            if now - self._patience[job.id].since >= GRACE_S and self._patience[job.id].next <= now
+        ]
+        return sorted(due, key=lambda job: (not job.holding, job.queued, job.id))
+
+    async def _post(self, job: Job) -> None:
+        if self.manager.queue.jobs.get(job.id) != job or self.hubs.held(job.id):
+            return  # it moved while others were posted
+        patience = self._patience[job.id]
+        patience.next = time.monotonic() + patience.wait
+        patience.wait = min(patience.wait * 2, AGAIN_MAX_S)
+        if job.state is State.RESTARTING and not await self.hub.stop_server(job.user, job.server):
+            patience.next, patience.wait = time.monotonic() + 1, AGAIN_S  # it is still ending
+            return
+        answer, words = await self.hub.start_server(job.user, job.server, job.options)
+        log.info("job %s posted again for %s (server %r): %s %s", job.id, job.user, job.server, answer.name, words)
+        if answer is Started.NO_USER:
+            end = End.REJECTED if job.waiting or job.state is State.ADMITTED else End.FAILED
+            await self._decide(
+                job, lambda job: decisions.stop(job, now=self.manager.clock(), end=end, message=GONE_USER)
+            )
+
+    async def _give_back(self) -> None:
+        """Take the GPUs back from jobs that were admitted and that nobody launches."""
+        now = self.manager.clock()
+        for job in self.manager.queue.holding():
+            if (
+                job.state is State.ADMITTED
+                and not self.hubs.held(job.id)
+                and now - (job.admitted or now) > UNLAUNCHED_S
+            ):
+                await self._decide(job, lambda job: decisions.requeue(job, note="JupyterHub did not launch it."))
+
+    async def _compare(self, servers: tuple[Server, ...]) -> None:
+        """A young running job whose server the Hub does not know, twice: the Hub died before it stored it."""
+        known = {(server.user, server.name) for server in servers}
+        now = self.manager.clock()
+        missing = frozenset(
+            job.id
+            for job in self.manager.queue.holding()
+            if job.state is State.RUNNING
+            and (job.user, job.server) not in known
+            and not self.hubs.held(job.id)
+            and now - (job.started or now) < YOUNG_S
+        )
+        for id in sorted(missing & self._missing):
+            await self._decide(self.manager.queue.jobs[id], lambda job: decisions.restart(job, by="", note=LOST))
+        self._missing = missing
+
+    async def _decide(self, job: Job, decision) -> None:  # type: ignore[no-untyped-def]
+        with suppress(KeyError, InvalidTransition, Refused):  # it moved meanwhile: the next look tells
+            await self.manager.decide(job.id, decision)

@@ -1,0 +1,90 @@
+"""Lead whenever nobody else does, with every loop under one parent: one that fails ends them all, loudly, once.
+
+Knows which loops there are. Who serves pages meanwhile: service/.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from ..capacity import Capacity
+from ..store import LeaseLost, StoreUnavailable
+from . import leadership
+from .ending import Ending
+from .housekeeping import housekeeping_loop
+from .hub import HubAPI
+from .hubs import Hubs
+from .launching import Launching
+from .leases import lease_loop
+from .manager import Manager
+from .planning import plan_loop
+from .resume import Resume
+from .watching import Watch
+
+log = logging.getLogger("gpuqueue")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Office:
+    """Everything that works on the queue, put together once."""
+
+    manager: Manager
+    watch: Watch
+    ending: Ending
+    launching: Launching
+    resume: Resume
+    hubs: Hubs
+
+    @classmethod
+    def of(cls, manager: Manager, capacity: Capacity, hub: HubAPI, *, secret: bytes) -> Office:
+        """Put it together."""
+        hubs = Hubs()
+        watch = Watch(manager, capacity)
+        ending = Ending(manager, capacity, watch, hub, hubs)
+        launching = Launching(manager, capacity, watch, ending, secret=secret, instance=capacity.instance)
+        return cls(
+            manager=manager,
+            watch=watch,
+            ending=ending,
+            launching=launching,
+            resume=Resume(manager, hubs, hub),
+            hubs=hubs,
+        )
+
+    async def run(self, holder: str) -> None:
+        """Lead, stand by, lead again, until cancelled; gives the lease up on the way out."""
+        while True:
+            fence = await leadership.take(self.manager.db, holder)
+            try:
+                await self._lead(fence)
+            except asyncio.CancelledError:
+                await self._give_up(fence)
+                raise
+            finally:
+                self.manager.stand_by()
+
+    async def _lead(self, fence: int) -> None:
+        """Work until somebody else leads, or the database could not be read."""
+        try:
+            await self.manager.lead(fence)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(leadership.renew(self.manager.db, fence), name="leader lease")
+                tasks.create_task(self.watch.run(), name="watch")
+                tasks.create_task(plan_loop(self.manager), name="planner")
+                tasks.create_task(self.ending.run(), name="ending")
+                tasks.create_task(self.resume.run(), name="resume")
+                tasks.create_task(lease_loop(self.manager), name="leases")
+                tasks.create_task(housekeeping_loop(self.manager), name="housekeeping")
+        except* LeaseLost as lost:
+            log.warning("another manager leads: %s", lost.exceptions[0])
+        except* StoreUnavailable as error:
+            log.warning("could not take over: %s", error.exceptions[0])
+
+    async def _give_up(self, fence: int) -> None:
+        """Let the next one take over without waiting."""
+        try:
+            await self.manager.db.call(self.manager.db.store.leader.give_up, fence)
+        except (LeaseLost, StoreUnavailable) as error:
+            log.warning("the lease could not be given up: %s", error)

@@ -1,0 +1,166 @@
+"""Look at what really runs, and tell the queue: what is free, which job's last process is gone, which server ended.
+
+Knows the capacity and a job's processes. GPUs are given back here and nowhere else: when an observation that began
+after the job was on its way out shows no process of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+from ..capacity import Capacity, CapacityUnavailable, Mark, Observation, Process
+from ..model import End, InvalidTransition, Job, Node, State
+from ..store import StoreUnavailable
+from . import decisions
+from .changes import NODES
+from .manager import Manager
+from .threads import OneThread
+
+log = logging.getLogger("gpuqueue")
+
+LOOK_S = 1.0  # how long a GPU may stay unused after its last process ended
+LIMIT_S = 10.0  # a driver that hangs answers later or never
+MAX_AGE_S = 15.0  # older than this, nobody is admitted on the strength of it
+UNKNOWN_SERVER = "a running server that this queue does not know"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stray:
+    """Processes that carry the mark of a job which holds no GPUs: after a restored backup, say."""
+
+    key: str
+    processes: tuple[Process, ...]
+    devices: tuple[str, ...] = field(default=())
+
+
+class Watch:
+    """Looks, and keeps the last look."""
+
+    def __init__(
+        self,
+        manager: Manager,
+        capacity: Capacity,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        look_s: float = LOOK_S,
+    ) -> None:
+        self.manager = manager
+        self.capacity = capacity
+        self.strays: tuple[Stray, ...] = ()
+        self.ring = asyncio.Event()  #: look now
+        self._clock = clock
+        self._look_s = look_s
+        self._thread = OneThread("capacity")
+        self._seen = clock()  #: when the last good look began
+        self._seen_processes: Mapping[str, tuple[Process, ...]] = {}
+        self._looked = asyncio.Condition()
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        self._adopt(self.manager.queue.holding())
+        while True:
+            self.ring.clear()
+            try:
+                await self.look()
+            except StoreUnavailable as error:
+                log.warning("watching: %s", error)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._look_s):
+                    await self.ring.wait()
+
+    def _adopt(self, jobs: Collection[Job]) -> None:
+        """Tell the capacity of the processes that the database knows."""
+        for job in jobs:
+            if job.pid is not None and job.pid_started is not None:
+                devices = job.placement.devices if job.placement else ()
+                self.capacity.adopt(job.key, pid=job.pid, started=job.pid_started, devices=devices)
+
+    async def look(self) -> None:
+        """Look once, and draw the consequences."""
+        begun = self._clock()
+        versions = {job.id: job.version for job in self.manager.queue.holding()}
+        try:
+            observation = await self._thread.call(LIMIT_S, self.capacity.look)
+        except (CapacityUnavailable, TimeoutError) as error:
+            self._blind(error)
+            return
+        self._seen = begun
+        self._seen_processes = observation.jobs
+        self._take(observation)
+        for job in self.manager.queue.holding():
+            if versions.get(job.id) == job.version:  # else it moved since the look began: what was seen is too old
+                await self._conclude(job, observation.jobs.get(job.key, ()))
+        async with self._looked:
+            self._looked.notify_all()
+
+    def _blind(self, error: CapacityUnavailable | TimeoutError) -> None:
+        words = error.words if isinstance(error, CapacityUnavailable) else "This machine does not say what is free."
+        if self._clock() - self._seen > MAX_AGE_S or not self.manager.room.nodes:
+            if self.manager.room.unknown != words:
+                log.error("watching: %s", words)
+            self._show(unknown=words)
+
+    def _take(self, observation: Observation) -> None:
+        holding = {job.key for job in self.manager.queue.holding()}
+        self.strays = tuple(
+            Stray(key=key, processes=processes, devices=observation.marked.get(key, Mark(launch=0)).devices)
+            for key, processes in sorted(observation.jobs.items())
+            if key not in holding and processes
+        )
+        taken = {device for stray in self.strays for device in stray.devices}
+        self.manager.room.seen = self.manager.clock()
+        self._show(nodes=tuple(_without(node, taken) for node in observation.nodes))
+
+    def _show(self, *, nodes: tuple[Node, ...] | None = None, unknown: str = "") -> None:
+        room = self.manager.room
+        nodes = room.nodes if nodes is None else nodes
+        if (nodes, unknown) != (room.nodes, room.unknown):
+            room.nodes, room.unknown = nodes, unknown
+            self.manager.changes.publish(NODES)
+            self.manager.wake.set()
+
+    async def _conclude(self, job: Job, processes: tuple[Process, ...]) -> None:
+        """What this look means for one job."""
+        policy, now = self.manager.policy, self.manager.clock()
+        with suppress(KeyError, InvalidTransition):  # it moved meanwhile: the next look tells
+            if job.state is State.STOPPING and not processes:
+                await self.manager.decide(
+                    job.id, lambda job: decisions.gone(job, now=now, retry_delay=policy.retry_delay)
+                )
+                self.capacity.release(job.key)
+            elif job.state is State.RUNNING and not _serves(job, processes):
+                message = "The notebook's process ended."
+                await self.manager.decide(
+                    job.id, lambda job: decisions.stop(job, now=now, end=End.FAILED, message=message)
+                )
+
+    async def gone(self, key: str) -> None:
+        """Wait until a look that begins from now on shows no process of the job."""
+        since = self._clock()
+        self.ring.set()
+        async with self._looked:
+            await self._looked.wait_for(lambda: self._seen >= since and not self._seen_processes.get(key))
+
+    def processes(self, key: str) -> tuple[Process, ...]:
+        """The job's processes at the last look."""
+        return tuple(self._seen_processes.get(key, ()))
+
+
+def _serves(job: Job, processes: tuple[Process, ...]) -> bool:
+    """Whether the job's server process is among these; a kernel that outlived it is not it."""
+    if job.pid is None:
+        return bool(processes)
+    return any((each.pid, each.started) == (job.pid, job.pid_started) for each in processes)
+
+
+def _without(node: Node, taken: set[str]) -> Node:
+    devices = tuple(
+        replace(device, foreign=device.foreign or UNKNOWN_SERVER) if device.id in taken else device
+        for device in node.devices
+    )
+    return replace(node, devices=devices)

@@ -1,0 +1,64 @@
+"""Jobs: list, look, read the story, act."""
+
+from __future__ import annotations
+
+from .. import acts, records
+from ..base import UserHandler
+from ..errors import BadInput
+from ..inputs import ActInput, read
+
+ENDED_DAYS = 7
+LIMIT = 200
+
+
+class Jobs(UserHandler):
+    """Own jobs; everybody's with the right to read them."""
+
+    async def get(self) -> None:
+        """200. `?state=open` or `ended`, `?user=NAME` or `?all=1`."""
+        state = self.get_query_argument("state", "open")
+        if state not in ("open", "ended"):
+            raise BadInput("state", state, "open or ended")
+        user = self._whose()
+        if state == "open":
+            jobs = [job for _, job in sorted(self.manager.queue.jobs.items()) if user in (None, job.user)]
+        else:
+            since = self.manager.clock() - ENDED_DAYS * 86400
+            jobs = list(await self.manager.ended(since=since, user=user, limit=LIMIT))
+        self.answer({"jobs": [records.job(self.manager, job) for job in jobs if self.reader.sees(job)]})
+
+    def _whose(self) -> str | None:
+        """Whose jobs are asked for; None: everybody's. Others' need a right, else the list is one's own."""
+        if not self.reader.reads_all:
+            return self.reader.name
+        if self.get_query_argument("all", "0") == "1":
+            return None
+        return self.get_query_argument("user", self.reader.name)
+
+
+class Job(UserHandler):
+    """One job."""
+
+    async def get(self, job_id: str) -> None:
+        """200, 404 also for another user's job: nobody learns that it exists."""
+        self.answer({"job": records.job(self.manager, await self.visible(job_id))})
+
+
+class Events(UserHandler):
+    """What happened to a job."""
+
+    async def get(self, job_id: str) -> None:
+        """200, 404."""
+        job = await self.visible(job_id)
+        story = await self.manager.story(job.id)
+        self.answer({"events": [records.event(each) for each in story]})
+
+
+class JobAction(UserHandler):
+    """Cancel, stop, restart, extend, hold, release."""
+
+    async def post(self, job_id: str, action: str) -> None:
+        """200 with the job, 400, 403, 404, 409 with what is possible, 503."""
+        job = await self.visible(job_id)
+        note = read(ActInput, self.json_body()).note
+        self.answer({"job": records.job(self.manager, await acts.act(self.manager, self.reader, job, action, note))})

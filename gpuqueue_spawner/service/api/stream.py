@@ -1,0 +1,69 @@
+"""One event stream for a reader: it tells that something changed, and the page asks for what it shows.
+
+At most two events a second; ended within half a minute when the reader's token is revoked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+
+from tornado.iostream import StreamClosedError
+
+from ..base import UserHandler
+from ..errors import HubAway
+
+PACE_S = 0.5
+BEAT_S = 10.0
+CHECK_S = 10.0  # the Hub is asked anew this often whether the reader may still read
+
+
+class EventStream(UserHandler):
+    """Server-sent events."""
+
+    _open = True
+
+    def on_connection_close(self) -> None:
+        """Nobody reads any more."""
+        self._open = False
+
+    async def get(self) -> None:
+        """200 and events until the reader leaves; 401."""
+        self.set_header("Content-Type", "text/event-stream")
+        self.set_header("X-Accel-Buffering", "no")
+        checked = time.monotonic()
+        with self.manager.changes.subscribe() as changes:
+            await self._send({"changed": "all"})
+            while self._open:
+                try:
+                    async with asyncio.timeout(BEAT_S):
+                        dirty = await changes.next()
+                    await self._send({"changed": sorted(str(each) for each in dirty if self._mine(each))})
+                except TimeoutError:
+                    await self._send(None)
+                except StreamClosedError:
+                    return
+                if time.monotonic() - checked > CHECK_S:
+                    checked = time.monotonic()
+                    if not await self._still_allowed():
+                        return
+                await asyncio.sleep(PACE_S)
+
+    def _mine(self, what: str | int) -> bool:
+        if isinstance(what, str):
+            return True
+        job = self.manager.queue.jobs.get(what) or self.manager.queue.ended.get(what)
+        return job is not None and self.reader.sees(job)
+
+    async def _send(self, event: dict[str, object] | None) -> None:
+        self.write(f"data: {json.dumps(event)}\n\n" if event else ": beat\n\n")
+        await self.flush()
+
+    async def _still_allowed(self) -> bool:
+        self.__dict__.pop("_cached_hub_user", None)  # the mixin asks once a request; a stream outlives that
+        try:
+            model = await self._ask_hub()
+        except HubAway:
+            return True  # nobody can tell; asked again soon
+        return model is not None and bool(self.hub_auth.check_scopes(self.hub_auth.access_scopes, model))

@@ -1,0 +1,289 @@
+"""The process of the queue manager: settings, files, and everything started under one parent.
+
+Knows how the parts are put together. `gpuqueue manager -f FILE` starts it; `--generate-config` prints every setting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from jupyterhub.services.auth import HubOAuth
+from sqlalchemy.engine import make_url
+from tornado.httpserver import HTTPServer
+from traitlets import Bool, Float, Integer, Type, Unicode, default
+from traitlets.config import Application
+
+from .. import __version__
+from ..capacity import Capacity, LocalCapacity
+from ..manager import Manager, Policy
+from ..manager.database import Database
+from ..manager.hub import HubAPI
+from ..manager.run import Office
+from ..store import SchemaMismatch, Store, StoreUnavailable
+from .availability import Tickets
+from .base import BODY_LIMIT
+from .routes import application
+from .secret import Secret
+
+log = logging.getLogger("gpuqueue")
+
+
+class ManagerApp(Application):
+    """The queue manager: keeps the queue, admits whom the planner admits, serves pages and API."""
+
+    name = "gpuqueue-manager"
+    description = __doc__ or ""
+    version = __version__
+    classes = [Policy, LocalCapacity]
+    aliases: dict[Any, str] = {
+        ("f", "config"): "ManagerApp.config_file",
+        "ip": "ManagerApp.ip",
+        "port": "ManagerApp.port",
+        "db": "ManagerApp.db_url",
+        "log-level": "Application.log_level",
+    }
+    flags = {
+        "generate-config": (
+            {"ManagerApp": {"generate_config": True}},
+            "Print a configuration file with every setting.",
+        ),
+        "show-config": ({"Application": {"show_config": True}}, "Print the configuration as it was read, and end."),
+        "upgrade-db": ({"ManagerApp": {"upgrade_db": True}}, "Bring the database to the schema of this version first."),
+    }
+
+    config_file = Unicode("", config=True, help="Path of the configuration file. .. versionadded:: 0.1")
+    generate_config = Bool(False, config=True, help="Print every setting and end. .. versionadded:: 0.1")
+    upgrade_db = Bool(
+        False,
+        config=True,
+        help="""Upgrade the database's schema at start.
+
+        Off, an old schema is refused with the command that upgrades it, so that a backup can be made before.
+
+        .. versionadded:: 0.1
+        """,
+    )
+    ip = Unicode("127.0.0.1", config=True, help="Address to listen on. .. versionadded:: 0.1")
+    port = Integer(8091, config=True, help="Port to listen on. .. versionadded:: 0.1")
+    db_url = Unicode(
+        config=True,
+        help="""URL of the database, as SQLAlchemy reads it.
+
+        The default is a SQLite file in `data_dir`. A database with a password: put the URL into the environment
+        variable GPUQUEUE_DB_URL, not on a command line.
+
+        .. versionadded:: 0.1
+        """,
+    )
+    data_dir = Unicode(
+        ".", config=True, help="Folder for secrets and the default database, mode 0700. .. versionadded:: 0.1"
+    )
+    spawner_secret_file = Unicode(
+        config=True,
+        help="""File with the secret that the Hub's spawners show, 32 bytes or more, mode 0600; made when missing.
+
+        .. versionadded:: 0.1
+        """,
+    )
+    cookie_secret_file = Unicode(
+        config=True,
+        help="""File with the secret that signs cookies; made when missing.
+
+        It outlives the process, or each restart would log everybody out.
+
+        .. versionadded:: 0.1
+        """,
+    )
+    hub_token_file = Unicode(
+        config=True,
+        help="""File with the service's API token of the Hub. Default: the environment variable JUPYTERHUB_API_TOKEN.
+
+        .. versionadded:: 0.1
+        """,
+    )
+    hub_api_url = Unicode(
+        config=True,
+        help="""URL of the Hub's REST API. Default: the environment variable JUPYTERHUB_API_URL.
+
+        .. versionadded:: 0.1
+        """,
+    )
+    service_name = Unicode("gpuqueue", config=True, help="The service's name in the Hub. .. versionadded:: 0.1")
+    prefix = Unicode(
+        config=True,
+        help="""Path of the service, with slashes on both ends. Default: JUPYTERHUB_SERVICE_PREFIX, else
+        `/services/<service_name>/`.
+
+        .. versionadded:: 0.1
+        """,
+    )
+    base_url = Unicode("/", config=True, help="The Hub's base URL, with slashes on both ends. .. versionadded:: 0.1")
+    capacity_class = Type(LocalCapacity, klass=Capacity, config=True, help="Where jobs run. .. versionadded:: 0.1")
+    database_limit = Float(
+        10.0,
+        config=True,
+        help="""Seconds that a question to the database may take before it counts as away.
+
+        .. versionadded:: 0.1
+        """,
+    )
+
+    @default("db_url")
+    def _default_db_url(self) -> str:
+        return os.environ.get("GPUQUEUE_DB_URL") or f"sqlite:///{Path(self.data_dir).resolve()}/gpuqueue.sqlite"
+
+    @default("spawner_secret_file")
+    def _default_spawner_secret_file(self) -> str:
+        return str(Path(self.data_dir) / "spawner_secret")
+
+    @default("cookie_secret_file")
+    def _default_cookie_secret_file(self) -> str:
+        return str(Path(self.data_dir) / "cookie_secret")
+
+    @default("hub_api_url")
+    def _default_hub_api_url(self) -> str:
+        return os.environ.get("JUPYTERHUB_API_URL", "http://127.0.0.1:8081/hub/api")
+
+    @default("prefix")
+    def _default_prefix(self) -> str:
+        return os.environ.get("JUPYTERHUB_SERVICE_PREFIX") or f"{self.base_url}services/{self.service_name}/"
+
+    @default("log_level")
+    def _default_log_level(self) -> int:
+        return logging.INFO
+
+    def initialize(self, argv: list[str] | None = None) -> None:
+        """Read the command line, then the file; the command line wins."""
+        self.parse_command_line(argv)
+        if self.config_file:
+            given = self.cli_config
+            self.load_config_file(*reversed(os.path.split(os.path.abspath(self.config_file))))
+            self.update_config(given)
+
+    def start(self) -> None:
+        """Run until SIGTERM or SIGINT."""
+        super().start()
+        if self.generate_config:
+            print(self.generate_config_file())
+            return
+        _log_to_stderr(self.log_level)
+        Path(self.data_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
+        asyncio.run(self._run())
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, task.cancel)
+        try:
+            await self._serve()
+        except asyncio.CancelledError:
+            log.info("stopped")
+
+    async def _serve(self) -> None:
+        store = self._open_store()
+        spawner_secret = Secret.of_file(Path(self.spawner_secret_file))
+        capacity = self.capacity_class(parent=self, instance=_instance(Path(self.data_dir) / "instance"))
+        manager = Manager(Database(store, limit=self.database_limit), Policy(parent=self))
+        hub = HubAPI(self.hub_api_url, self._hub_token())
+        office = Office.of(manager, capacity, hub, secret=spawner_secret.value)
+        server = self._listen(office, spawner_secret)
+        log.info(
+            "%s on http://%s:%s%s, database %s", capacity.about(), self.ip, self.port, self.prefix, _public(self.db_url)
+        )
+        try:
+            await office.run(f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}")
+        finally:
+            server.stop()
+            await manager.db.close()
+
+    def _open_store(self) -> Store:
+        try:
+            store = Store(self.db_url, timeout=self.database_limit)
+            if self.upgrade_db:
+                store.upgrade()
+            store.check()
+        except (SchemaMismatch, StoreUnavailable) as error:
+            sys.exit(f"gpuqueue manager: {error}")
+        return store
+
+    def _hub_token(self) -> str:
+        if self.hub_token_file:
+            return Path(self.hub_token_file).read_text(encoding="ascii").strip()
+        token = os.environ.get("JUPYTERHUB_API_TOKEN", "")
+        if not token:
+            sys.exit(
+                "gpuqueue manager: no API token of the Hub: set ManagerApp.hub_token_file, or JUPYTERHUB_API_TOKEN"
+            )
+        return token
+
+    def _listen(self, office: Office, spawner_secret: Secret) -> HTTPServer:
+        cookie_secret = Secret.of_file(Path(self.cookie_secret_file))
+        HubOAuth.instance(  # one a process, which is where the Hub's own handlers look for it
+            parent=self,
+            api_url=self.hub_api_url,
+            api_token=self._hub_token(),
+            oauth_client_id=f"service-{self.service_name}",
+            base_url=self.prefix,
+            hub_prefix=self.base_url + "hub/",
+            access_scopes={"access:services", f"access:services!service={self.service_name}"},
+            cache_max_age=5,  # seconds a revoked token lives on; the default is 300
+        )
+        settings: dict[str, Any] = {
+            "office": office,
+            "cookie_secret": cookie_secret.value,
+            "spawner_secret": spawner_secret,
+            "tickets": Tickets(spawner_secret.value),
+            "base_url": self.base_url,
+            "log_function": _log_request,
+        }
+        # A body a little over the limit gets a worded answer; one far over it is cut off before it fills the memory.
+        server = HTTPServer(
+            application(prefix=self.prefix, settings=settings), max_body_size=BODY_LIMIT * 256, xheaders=True
+        )
+        try:
+            server.listen(self.port, self.ip)
+        except OSError as error:
+            sys.exit(f"gpuqueue manager: cannot listen on {self.ip}:{self.port}: {error.strerror}")
+        return server
+
+
+def _instance(path: Path) -> str:
+    """The random id of this installation, made once."""
+    try:
+        with open(path, "x", encoding="ascii") as file:
+            file.write(secrets.token_hex(8))
+    except FileExistsError:
+        pass
+    return path.read_text(encoding="ascii").strip()
+
+
+def _public(url: str) -> str:
+    return make_url(url).render_as_string(hide_password=True)
+
+
+def _log_to_stderr(level: Any) -> None:
+    logging.basicConfig(
+        level=level,
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        force=True,
+    )
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def _log_request(handler: Any) -> None:
+    """One line for what failed; what went well is told by the event it caused. Paths only: queries hold tickets."""
+    if handler.get_status() >= 500:
+        path = urlsplit(handler.request.uri).path
+        log.warning("%s %s -> %s", handler.request.method, path, handler.get_status())

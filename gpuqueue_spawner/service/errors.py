@@ -1,0 +1,119 @@
+"""The one map from what can go wrong to a status, a code that never changes, and words for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tornado.web import HTTPError
+
+from ..manager import NotLeading, Refused
+from ..model import InvalidTransition, possible
+from ..model.resources import InvalidResources
+from ..store import JobChanged, LeaseLost, StoreUnavailable, Unstorable
+
+
+class BadInput(Exception):
+    """Something the caller sent; names the field, the value and what is allowed."""
+
+    def __init__(self, field: str, value: object, allowed: str, *, code: str = "gpuqueue.input") -> None:
+        shown = repr(value)
+        shown = shown if len(shown) <= 80 else shown[:77] + "..."
+        super().__init__(f"{field} is {shown}; allowed is {allowed}")
+        self.field, self.value, self.allowed, self.code = field, shown, allowed, code
+
+
+class TooLarge(Exception):
+    """A body over the limit."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the body is larger than {limit // 1024} KiB")
+
+
+class NotFound(Exception):
+    """No such thing, as far as the reader may know."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"no such {what}")
+
+
+class Forbidden(Exception):
+    """The reader is known and may not."""
+
+    def __init__(self, words: str, *, code: str = "gpuqueue.forbidden") -> None:
+        super().__init__(words)
+        self.code = code
+
+
+class Unauthorized(Exception):
+    """Nobody knows who asks."""
+
+
+class HubAway(Exception):
+    """Who asks cannot be found out: the Hub does not answer."""
+
+    def __init__(self) -> None:
+        super().__init__("JupyterHub does not answer, so nobody can be recognised right now; try again in a moment")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """What the caller is told."""
+
+    status: int
+    code: str
+    message: str
+    more: dict[str, Any] = field(default_factory=dict)
+
+    def json(self) -> dict[str, Any]:
+        """The body of the answer."""
+        return {"code": self.code, "message": self.message, **self.more}
+
+
+def fault_of(error: BaseException) -> Fault:
+    """Word an exception. What nobody expected is a 500 without details: those are in the log."""
+    message = str(error)
+    match error:
+        case BadInput():
+            more: dict[str, Any] = {"field": error.field, "value": error.value, "allowed": error.allowed}
+            return Fault(status=400, code=error.code, message=message, more=more)
+        case InvalidResources():
+            more = {"field": error.field, "value": repr(error.value), "allowed": error.allowed}
+            return Fault(status=400, code="gpuqueue.input", message=message, more=more)
+        case Unstorable():
+            return Fault(status=400, code="gpuqueue.input", message=message)
+        case Unauthorized():
+            return Fault(status=401, code="gpuqueue.token", message="the token is missing, wrong, expired or revoked")
+        case Forbidden():
+            return Fault(status=403, code=error.code, message=message)
+        case NotFound():
+            return Fault(status=404, code="gpuqueue.not-found", message=message)
+        case KeyError():
+            return Fault(status=404, code="gpuqueue.not-found", message="no such open job")
+        case InvalidTransition():
+            more = {"state": str(error.state), "possible": [str(event) for event in possible(error.state)]}
+            return Fault(status=409, code="gpuqueue.job.state", message=message, more=more)
+        case Refused():
+            status = 400 if error.code.startswith("gpuqueue.limit.") else 409
+            more = {"possible": list(error.possible)} if error.job else {}
+            return Fault(status=status, code=error.code, message=message, more=more)
+        case JobChanged():
+            return Fault(status=409, code="gpuqueue.job.changed", message=message)
+        case TooLarge():
+            return Fault(status=413, code="gpuqueue.body", message=message)
+        case HubAway():
+            return Fault(status=503, code="gpuqueue.hub-away", message=message)
+        case NotLeading() | StoreUnavailable() | LeaseLost():
+            words = "the queue cannot write right now; nothing was changed, try again in a moment"
+            return Fault(status=503, code="gpuqueue.unavailable", message=f"{words} ({message})")
+        case HTTPError():
+            return Fault(status=error.status_code, code="gpuqueue.http", message=error.reason or _reason(error))
+        case _:
+            return Fault(
+                status=500, code="gpuqueue.bug", message="something went wrong inside the queue; it is in its log"
+            )
+
+
+def _reason(error: HTTPError) -> str:
+    words = {400: "the request cannot be read", 404: "no such page", 405: "this method is not possible here"}
+    return words.get(error.status_code, "the request was refused")

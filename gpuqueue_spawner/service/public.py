@@ -1,0 +1,41 @@
+"""What needs no login: health, the form's availability by its ticket, the API's description."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .availability import BadTicket, availability
+from .base import Base
+from .errors import Unauthorized
+
+OPENAPI = Path(__file__).with_name("openapi.yaml")
+
+
+class Health(Base):
+    """Whether this manager leads, for a probe: 200 leading, 503 standing by."""
+
+    async def get(self) -> None:
+        """200, 503."""
+        leading = self.manager.fence is not None
+        self.answer({"leading": leading, "problem": self.manager.problem()}, status=200 if leading else 503)
+
+
+class Availability(Base):
+    """What a spawn form shows, asked by the ticket that was put into it."""
+
+    async def get(self) -> None:
+        """200, 401 for a ticket that is not ours or too old."""
+        try:
+            asked = self.settings["tickets"].open(self.get_query_argument("ticket", ""))
+        except BadTicket:
+            raise Unauthorized from None
+        self.answer(availability(self.manager, asked))
+
+
+class OpenAPI(Base):
+    """The description of the API."""
+
+    async def get(self) -> None:
+        """200."""
+        self.set_header("Content-Type", "application/yaml; charset=UTF-8")
+        self.finish(OPENAPI.read_bytes())

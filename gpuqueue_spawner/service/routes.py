@@ -1,0 +1,70 @@
+"""Which path leads to which handler: the service's prefix, which the proxy routes, and the spawners', not routed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jupyterhub.services.auth import HubOAuthCallbackHandler
+from tornado.web import Application, StaticFileHandler
+
+from . import public
+from .api import jobs, nodes, queue, stream, users
+from .base import Base
+from .errors import NotFound
+from .spawner_api import form as spawner_form
+from .spawner_api import jobs as spawner_jobs
+from .spawner_api import stream as spawner_stream
+
+HERE = Path(__file__).parent
+SPAWNER = "/spawner/v1/"
+API = "api/v1/"
+
+
+class Nowhere(Base):
+    """No such path."""
+
+    async def prepare(self) -> None:
+        """404, in the words of everything else."""
+        raise NotFound("path")
+
+
+def application(*, prefix: str, settings: dict[str, Any]) -> Application:
+    """Put the paths together.
+
+    :param prefix: the service's, with slashes on both ends.
+    """
+    return Application(
+        [
+            (SPAWNER + "jobs", spawner_jobs.Jobs),
+            (SPAWNER + r"jobs/(\d{1,18})/launch", spawner_jobs.LaunchJob),
+            (SPAWNER + r"jobs/(\d{1,18})/ready", spawner_jobs.ReadyJob),
+            (SPAWNER + r"jobs/(\d{1,18})/failed", spawner_jobs.FailedJob),
+            (SPAWNER + r"jobs/(\d{1,18})/stop", spawner_jobs.StopJob),
+            (SPAWNER + "claims", spawner_jobs.Claims),
+            (SPAWNER + "stream", spawner_stream.Stream),
+            (SPAWNER + "form", spawner_form.Form),
+            (prefix + "oauth_callback", HubOAuthCallbackHandler),
+            (prefix + "health", public.Health),
+            (prefix + "availability", public.Availability),
+            (prefix + API + "openapi.yaml", public.OpenAPI),
+            (prefix + API + "me", users.Me),
+            (prefix + API + "estimate", users.Estimate),
+            (prefix + API + "users/([^/]+)/end", users.EndAll),
+            (prefix + API + "jobs", jobs.Jobs),
+            (prefix + API + "jobs/([^/]+)", jobs.Job),
+            (prefix + API + "jobs/([^/]+)/events", jobs.Events),
+            (prefix + API + "jobs/([^/]+)/([^/]+)", jobs.JobAction),
+            (prefix + API + "queue", queue.Queue),
+            (prefix + API + "nodes", nodes.Nodes),
+            (prefix + API + "nodes/([^/]+)/([^/]+)", nodes.NodeAction),
+            (prefix + API + "stream", stream.EventStream),
+            (prefix + "static/(.*)", StaticFileHandler, {"path": HERE / "static"}),
+        ],
+        default_handler_class=Nowhere,
+        hub_prefix=prefix,
+        prefix=prefix,
+        xsrf_cookies=False,  # checked in base.py, after it is known who asks and by what
+        websocket_max_message_size=1024 * 1024,
+        **settings,
+    )

@@ -1,0 +1,106 @@
+"""A spawner's job: asked for, launched, ready, failed, stopped. Each handler checks, makes one call, answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...manager import decisions
+from ...model import End, Job, State
+from .. import records
+from ..base import Base, SpawnerHandler
+from ..inputs import ClaimInput, FailedInput, JobInput, LaunchInput, ReadyInput, StopInput, read
+
+
+class SpawnerJob(SpawnerHandler):
+    """What the handlers below share."""
+
+    def show(self, job: Job, *, status: int = 200, **more: Any) -> None:
+        """Answer with the job."""
+        self.answer({"job": records.job(self.manager, job), **more}, status=status)
+
+
+class Jobs(SpawnerJob):
+    """Ask for a job, or attach to the open one of the same server."""
+
+    async def post(self) -> None:
+        """201 new, 200 attached, 400, 409, 503."""
+        given = read(JobInput, self.json_body())
+        job, created = await self.manager.submit(given.job())
+        self.office.hubs.hold(given.instance, job.id)
+        self.show(job, status=201 if created else 200)
+
+
+class LaunchJob(SpawnerJob):
+    """Ask for the permit of one launch."""
+
+    async def post(self, job_id: str) -> None:
+        """200 with the permit, 404, 409, 503."""
+        given = read(LaunchInput, self.json_body())
+        permit = await self.office.launching.permit(int(job_id), version=given.version)
+        self.show(
+            permit.job,
+            launch=permit.launch,
+            ticket=permit.ticket,
+            environment=dict(permit.environment),
+            cgroups=list(permit.cgroups),
+        )
+
+
+class Claims(Base):
+    """A launched process names itself; its ticket is its right."""
+
+    async def post(self) -> None:
+        """200, 409 when it must end itself, 503."""
+        given = read(ClaimInput, self.json_body())
+        await self.office.launching.claim(given.ticket, pid=given.pid, started=given.started)
+        self.answer({})
+
+
+class ReadyJob(SpawnerJob):
+    """The notebook answers."""
+
+    async def post(self, job_id: str) -> None:
+        """200, 404, 409, 503."""
+        launch = read(ReadyInput, self.json_body()).launch
+        now = self.manager.clock()
+        self.show(await self.manager.decide(int(job_id), lambda job: decisions.ready(job, launch=launch, now=now)))
+
+
+class FailedJob(SpawnerJob):
+    """A launch failed."""
+
+    async def post(self, job_id: str) -> None:
+        """200, 404, 503. A launch that is not the current one changes nothing."""
+        given = read(FailedInput, self.json_body())
+        retries = self.manager.policy.launch_retries
+        message = " ".join(given.message.split())[:500]
+        self.show(
+            await self.manager.decide(
+                int(job_id),
+                lambda job: decisions.failed(job, launch=given.launch, message=message, retries=retries),
+            )
+        )
+
+
+class StopJob(SpawnerJob):
+    """The Hub stops a server, or cancels its start; the same again is harmless."""
+
+    async def post(self, job_id: str) -> None:
+        """200, 404 when there is no such job, 503."""
+        instance = read(StopInput, self.json_body()).instance
+        held = self.office.hubs.holds_in(instance, int(job_id))
+        now = self.manager.clock()
+
+        def stopped(job: Job) -> decisions.Change | None:
+            if job.state is State.RESTARTING and not held:
+                return None  # the queue itself stops this server, to start it anew
+            return decisions.stop(job, now=now, by=job.user, end=End.STOPPED)
+
+        try:
+            job = await self.manager.decide(int(job_id), stopped)
+        except KeyError:
+            ended = await self.manager.job(int(job_id))
+            if ended is None:
+                raise
+            job = ended
+        self.show(job)

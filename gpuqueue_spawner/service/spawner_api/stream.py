@@ -1,0 +1,97 @@
+"""The one stream of each Hub: which jobs it holds goes up, what happens to them comes down, and both sides beat.
+
+Silence is loss: a Hub that says nothing for a while counts as gone, and what it held is posted again when one is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from typing import Any
+
+from tornado.websocket import WebSocketClosedError, WebSocketHandler
+
+from ...manager.hubs import Link
+from .. import records
+from ..base import SpawnerHandler
+
+log = logging.getLogger("gpuqueue")
+
+BEAT_S = 5.0
+SILENCE_S = 15.0
+
+
+class Stream(WebSocketHandler, SpawnerHandler):
+    """One connected Hub process."""
+
+    _task: asyncio.Task[None] | None = None
+    _link: Link | None = None
+    _heard = 0.0
+
+    def check_origin(self, origin: str) -> bool:
+        """No browser comes here, and who comes has shown the secret."""
+        return False
+
+    async def on_message(self, message: str | bytes) -> None:
+        """A hello, a beat, or the jobs it holds."""
+        self._heard = time.monotonic()
+        try:
+            given = json.loads(message)
+            kind = given["type"]
+            if kind in ("hello", "holds"):
+                holds = frozenset(int(id) for id in given["holds"])
+                instance = str(given.get("instance", ""))
+        except (ValueError, KeyError, TypeError):
+            self.close(1008, "not understood")
+            return
+        if kind == "hello" and self._task is None:
+            self._task = asyncio.create_task(self._serve(instance, holds), name=f"hub {instance}")
+        elif kind == "holds" and self._link is not None:
+            self.office.hubs.holds(self._link, holds)
+
+    def on_close(self) -> None:
+        """The connection is gone."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _serve(self, instance: str, holds: frozenset[int]) -> None:
+        log.info("Hub %s connected, it holds %s jobs", instance, len(holds))
+        with self.office.hubs.connected(instance, holds) as self._link, contextlib.suppress(WebSocketClosedError):
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._beat(), name="beat")
+                tasks.create_task(self._tell(), name="tell")
+        log.info("Hub %s is gone", instance)
+
+    async def _beat(self) -> None:
+        while True:
+            if time.monotonic() - self._heard > SILENCE_S:
+                self.close(1001, "silent")
+                return
+            await self._send({"type": "beat"})
+            await asyncio.sleep(BEAT_S)
+
+    async def _tell(self) -> None:
+        """Every job it holds once, then each change of one of them."""
+        told: dict[int, dict[str, Any]] = {}
+        with self.manager.changes.subscribe() as changes:
+            while True:
+                link = self._link
+                assert link is not None
+                for id in sorted(link.holds):
+                    await self._tell_job(id, told)
+                told = {id: view for id, view in told.items() if id in link.holds}
+                await changes.next()
+
+    async def _tell_job(self, id: int, told: dict[int, dict[str, Any]]) -> None:
+        job = self.manager.queue.jobs.get(id) or await self.manager.job(id)
+        if job is not None:
+            view = records.job(self.manager, job)
+            if told.get(id) != view:
+                told[id] = view
+                await self._send({"type": "job", "job": view})
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        await self.write_message(json.dumps(message))
