@@ -15,8 +15,8 @@ from .faults import worded
 def backup(database: Database, target: Path) -> None:
     """Copy the whole database as it is at one moment, as one file for its owner's eyes only, which appears when whole.
 
-    :raises BackupRefused: not a SQLite database, the target exists, or the copy is damaged.
-    :raises StoreUnavailable: the database cannot be read, or the target not be written.
+    :raises BackupRefused: not a SQLite database, or the target exists.
+    :raises StoreUnavailable: the database cannot be read or is damaged, or the target cannot be written.
     """
     if database.path is None:
         raise BackupRefused(target, "only SQLite is copied by this command; for PostgreSQL use pg_dump")
@@ -32,8 +32,6 @@ def backup(database: Database, target: Path) -> None:
         _flush(target.parent)
     except FileExistsError:
         raise BackupRefused(target, "it exists already, and is not overwritten") from None
-    except sqlite3.DatabaseError as error:
-        raise BackupRefused(target, str(error)) from error
     except OSError as error:
         raise StoreUnavailable(f"cannot write {part}: {error.strerror}") from error
     finally:

@@ -154,13 +154,13 @@ def _begin_sqlite(connection: Connection) -> None:
 def _prepare_postgresql(connection: Any, *, milliseconds: int) -> None:
     """Set this session's limits. Not by the address: a connection pooler in between may refuse options there."""
     connection.autocommit = True  # else the next rollback takes the settings back
-    for setting in (
-        "statement_timeout",
-        "lock_timeout",
+    for setting, share in (
+        ("statement_timeout", 1.0),
+        ("lock_timeout", 0.9),  # before the statement's own, else nobody learns that it was a lock
         # A leader that is paused in the middle of a change must not keep the lease row from the next leader.
-        "idle_in_transaction_session_timeout",
+        ("idle_in_transaction_session_timeout", 1.0),
     ):
-        connection.execute("SELECT set_config(%s, %s, false)", (setting, str(milliseconds)))
+        connection.execute("SELECT set_config(%s, %s, false)", (setting, str(round(milliseconds * share))))
     # A site may ask for more than "on" (a standby's answer), never for less: what was acknowledged is kept.
     connection.execute(
         "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"

@@ -14,7 +14,7 @@ from sqlalchemy import exc
 from .errors import StoreUnavailable
 
 _SQLITE = {  # the driver has no codes for these in Python 3.11's older faults, its words have been stable for decades
-    "locked": "another process kept it locked for longer than {timeout:g} s",
+    "locked": "another process kept it locked until the time limit ({timeout:g} s)",
     "is full": "no room is left on the disk",
     "unable to open": "the file cannot be opened (does it exist, and may this user read and write it?)",
     "readonly": "the file may only be read by this user",
@@ -25,8 +25,8 @@ _SQLITE = {  # the driver has no codes for these in Python 3.11's older faults, 
     "no such column": "a column is missing (run `gpuqueue upgrade-db`)",
 }
 _POSTGRESQL = {  # SQLSTATE, or its class of two letters
-    "57014": "a statement took longer than {timeout:g} s",
-    "55P03": "another session kept a row locked for longer than {timeout:g} s",
+    "57014": "a statement took longer than the time limit ({timeout:g} s)",
+    "55P03": "another session kept a row locked until the time limit ({timeout:g} s)",
     "25P03": "this process was stopped in the middle of a change, which the server took back",
     "25006": "the server only allows reading (is it a standby?)",
     "28": "the server refused this user or password",
@@ -57,7 +57,7 @@ def worded(timeout: float) -> Iterator[None]:
     except exc.DBAPIError as error:
         raise StoreUnavailable(cause_of(error.orig or error, timeout)) from error
     except exc.TimeoutError as error:
-        raise StoreUnavailable(f"no connection was free for {timeout:g} s") from error
+        raise StoreUnavailable(f"no connection was free until the time limit ({timeout:g} s)") from error
     except sqlite3.Error as error:
         raise StoreUnavailable(cause_of(error, timeout)) from error
 

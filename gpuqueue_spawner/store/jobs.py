@@ -93,8 +93,9 @@ class Jobs:
     ) -> Job:
         """Move one job as it was read, with what it holds, and log it. `changes` are fields of the job.
 
-        An end is stamped with `at`; what waits holds nothing; an ended job keeps its placement as history only. With
-        REPLACE a new `queued` is the end of the line, also when the clock was set back since.
+        An end is stamped with `at`; what waits holds nothing; an ended job keeps its placement as history only. `by`
+        is who did it, for the story, and becomes the job's own `by` where the event ends or holds it. With REPLACE a
+        new `queued` is the end of the line, also when the clock was set back since.
 
         :raises InvalidTransition: the event is not possible in the job's state.
         :raises LeaseLost: the writer no longer leads.
@@ -102,12 +103,14 @@ class Jobs:
         :raises DeviceTaken: another job holds a device of its new placement.
         :raises Unstorable: a value that no database can keep.
         """
-        result = moved(job, event, changes, at=at)
-        row = row_of(result)
+        result = moved(job, event, changes, at=at, by=by)
+        before, row = row_of(job), row_of(result)
         with fenced(self._database, fence) as tx:
             if event is Event.REPLACE and "queued" in changes:
                 row["queued"] = _behind_all(tx, row["queued"], but=job.id)
-            done = tx.execute(jobs.update().where(jobs.c.id == job.id, jobs.c.version == job.version).values(row))
+            different = {key: value for key, value in row.items() if value != before[key]}
+            read = and_(jobs.c.id == job.id, jobs.c.version == job.version)
+            done = tx.execute(jobs.update().where(read).values(different))
             if done.rowcount != 1:
                 raise JobChanged(job.id)
             _hold(tx, result.id, before=held(job), after=held(result))

@@ -12,12 +12,15 @@ from typing import Any
 from gpuqueue_spawner.model import End, Event, Job, Placement, State, next_state
 
 CHANGEABLE = frozenset(field.name for field in fields(Job)) - {
-    *("id", "key", "state", "version", "user", "server", "submitted")  # who it is and what the table decides
+    *("id", "key", "user", "server", "submitted"),  # who it is
+    *("state", "version", "by"),  # follow from the event
 }
 _ENDS = {Event.CANCEL: End.CANCELLED, Event.REJECT: End.REJECTED}  #: these events name their end themselves
+_BY = frozenset({Event.HOLD, Event.CANCEL, Event.REJECT, Event.STOP})  #: whoever does these ends or holds the job
+_BY_NOBODY = frozenset({Event.RELEASE, Event.REQUEUE})
 
 
-def moved(job: Job, event: Event, changes: Mapping[str, Any], *, at: float) -> Job:
+def moved(job: Job, event: Event, changes: Mapping[str, Any], *, at: float, by: str = "") -> Job:
     """Work out the job after `event`.
 
     :raises InvalidTransition: the table has no such line.
@@ -28,6 +31,8 @@ def moved(job: Job, event: Event, changes: Mapping[str, Any], *, at: float) -> J
         raise TypeError(f"cannot change {', '.join(sorted(changes.keys() - CHANGEABLE))} of a job")
     state = next_state(job.id, job.state, event)
     values: dict[str, Any] = {"state": state, "version": job.version + 1, **changes}
+    if event in _BY or event in _BY_NOBODY:
+        values["by"] = by if event in _BY else ""
     if state is State.ENDED:
         values.setdefault("ended", at)
         if event in _ENDS:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -48,3 +50,17 @@ def store(address: str) -> Iterator[Store]:
 def fence(store: Store) -> int:
     """Leadership of `store`."""
     return lead(store)
+
+
+@pytest.fixture
+def full_file_system(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte."""
+    if os.geteuid():
+        pytest.skip("only root can make a small file system; test_full_disk... fills a small file instead")
+    folder = tmp_path / "small"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)

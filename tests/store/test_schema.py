@@ -1,0 +1,186 @@
+"""How a database gets this version's tables, and what happens with one of another version."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from gpuqueue_spawner.store import InvalidDatabase, SchemaMismatch, Store
+from gpuqueue_spawner.store.database import Database
+from gpuqueue_spawner.store.schema import MIGRATIONS, VERSIONS, Schema
+from gpuqueue_spawner.store.tables import metadata
+from tests.services.postgresql import PostgreSQL
+
+from .builders import everything, lead, queued, rows
+
+
+@pytest.fixture
+def next_version(tmp_path: Path) -> Path:
+    """The steps of a later version, which has one more: a column that every job gets."""
+    return _steps(tmp_path / "next", 'op.add_column("jobs", sa.Column("colour", sa.Text, server_default="red"))')
+
+
+@pytest.fixture
+def broken_version(tmp_path: Path) -> Path:
+    """The steps of a later version whose last one fails in the middle."""
+    return _steps(tmp_path / "broken", 'op.drop_table("usage_days")\n    op.execute("SELECT * FROM nowhere")')
+
+
+def _steps(folder: Path, work: str) -> Path:
+    shutil.copytree(MIGRATIONS, folder)
+    step = [
+        "import sqlalchemy as sa",
+        "from alembic import op",
+        'revision, down_revision = "9999", "0001"',
+        "def upgrade():",
+        f"    {work}",
+    ]
+    (folder / "versions" / "v9999_test.py").write_text("\n".join(step))
+    return folder
+
+
+def test_empty_database_gets_the_schema_of_the_tables_module(store: Store, address: str) -> None:
+    """The steps from nothing lead exactly to what the code works with: tables, columns, types, indexes."""
+    with closing(Database(address, timeout=10.0)) as database, database.reading() as tx:
+        context = MigrationContext.configure(tx, opts={"version_table": VERSIONS, "compare_type": True})
+        assert compare_metadata(context, metadata) == []
+    store.check()
+
+
+def test_upgrade_twice_changes_nothing(store: Store, address: str) -> None:
+    """A database that is up to date is left alone, with all that is in it."""
+    queued(store, lead(store))
+    before = everything(address)
+
+    store.upgrade()
+
+    assert everything(address) == before
+
+
+def test_database_without_schema_is_refused_with_the_command(address: str) -> None:
+    """Nothing is made on the way."""
+    with closing(Store(address)) as store:
+        with pytest.raises(SchemaMismatch, match="run `gpuqueue upgrade-db`") as refused:
+            store.check()
+        assert (refused.value.found, refused.value.expected) == (None, "0001")
+        with pytest.raises(SchemaMismatch):
+            store.check()
+
+
+def test_old_schema_is_refused_with_the_command_and_upgraded_by_it(
+    store: Store, address: str, next_version: Path
+) -> None:
+    """A later version does not work with this one's tables; its upgrade keeps every row."""
+    job = queued(store, lead(store))
+    before = everything(address)
+    with closing(Database(address, timeout=10.0)) as database:
+        later = Schema(database, migrations=next_version)
+
+        with pytest.raises(SchemaMismatch, match=r"has schema 0001.* works with 9999: run `gpuqueue upgrade-db`"):
+            later.check()
+        later.upgrade()
+
+        later.check()
+    assert rows(address, "SELECT id, colour FROM jobs") == [(job.id, "red")]
+    after = everything(address)
+    assert {**after, "jobs": [row[:-1] for row in after["jobs"]]} == before
+
+
+def test_new_schema_is_refused_by_old_code(store: Store, address: str, next_version: Path) -> None:
+    """A manager of this version keeps off a database that a later version upgraded, and cannot break it."""
+    with closing(Database(address, timeout=10.0)) as database:
+        Schema(database, migrations=next_version).upgrade()
+
+    for access in (store.check, store.upgrade):
+        with pytest.raises(SchemaMismatch, match="install the version of gpuqueue that made it") as refused:
+            access()
+        assert refused.value.found == "9999"
+
+
+def test_step_that_fails_leaves_the_old_schema_whole(store: Store, address: str, broken_version: Path) -> None:
+    """An upgrade happens as a whole or not at all; old code goes on."""
+    queued(store, lead(store))
+    before = everything(address)
+    with closing(Database(address, timeout=10.0)) as database:
+        broken = Schema(database, migrations=broken_version)
+        with pytest.raises(Exception, match="table is missing"):
+            broken.upgrade()
+
+    store.check()
+    assert everything(address) == before
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        ("DROP TABLE gpuqueue_schema", "is half-upgraded .it has held_devices, job_events.*no revision"),
+        ("DELETE FROM gpuqueue_schema", "is half-upgraded .it has held_devices, job_events.*no revision"),
+        ("DROP TABLE usage_days", "is half-upgraded .missing: usage_days.gpu_seconds, usage_days.jobs"),
+        ("ALTER TABLE jobs DROP COLUMN message", "is half-upgraded .missing: jobs.message"),
+        ("UPDATE gpuqueue_schema SET version_num = 'abcd'", "has schema abcd"),
+        ("INSERT INTO gpuqueue_schema VALUES ('0000')", "has schema 0000, 0001"),
+    ],
+)
+def test_half_upgraded_schema_is_refused_and_left_alone(store: Store, address: str, damage: str, words: str) -> None:
+    """What is not one whole version is named, with what is missing, by check() and upgrade() alike."""
+    queued(store, lead(store))
+    rows(address, damage)
+
+    for access in (store.check, store.upgrade):
+        with pytest.raises(SchemaMismatch, match=words) as refused:
+            access()
+        assert "gpuqueue upgrade-db" in str(refused.value)
+
+    assert rows(address, "SELECT user_name FROM jobs") == [("alice",)]
+
+
+def test_two_upgrades_at_once_are_one_after_the_other(address: str) -> None:
+    """Two managers that start on an empty database both find it ready afterwards."""
+    faults: list[BaseException] = []
+
+    def upgrade() -> None:
+        try:
+            with closing(Store(address)) as store:
+                gate.wait()
+                store.upgrade()
+                store.check()
+        except BaseException as error:  # shown below, by the test's own thread
+            faults.append(error)
+
+    gate = threading.Barrier(2)
+    threads = [threading.Thread(target=upgrade) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert faults == []
+
+
+def test_queue_shares_a_database_with_a_hub(address: str) -> None:
+    """Tables of others, also another Alembic's, are neither touched nor in the way."""
+    with closing(Store(address)) as store:
+        if address.startswith("sqlite"):
+            Path(address.removeprefix("sqlite:///")).touch()
+        rows(address, "CREATE TABLE alembic_version (version_num VARCHAR(32))")
+        rows(address, "INSERT INTO alembic_version VALUES ('hub')")
+
+        store.upgrade()
+
+        store.check()
+    assert rows(address, "SELECT * FROM alembic_version") == [("hub",)]
+
+
+def test_database_of_another_encoding_is_refused(server: PostgreSQL) -> None:
+    """Names of every language must fit."""
+    with psycopg.connect(server.address("postgres"), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    with closing(Store(server.address("latin"))) as store, pytest.raises(InvalidDatabase, match="LATIN1"):
+        store.upgrade()
