@@ -1,0 +1,135 @@
+"""What every page has around it: who reads it, the Hub's navigation, the addresses of the queue and of the Hub.
+
+Knows addresses. Who may do what is decided in service/auth; here it only decides what is printed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from ...model import Job
+from .moments import SECONDS, Moment, moment
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """Addresses, with a slash at both ends."""
+
+    base: str = "/"  #: of the whole site
+    hub: str = "/hub/"
+    service: str = "/services/gpuqueue/"
+    named_servers: bool = True  #: whether a user may have more than one server
+    help_url: str = ""  #: where the GPU team is reached; empty: not printed
+
+    def server(self, job: Job) -> str:
+        """The notebook itself."""
+        return "/".join([f"{self.base}user/{_user(job.user)}", *filter(None, [quote(job.server)]), ""])
+
+    def wait(self, job: Job) -> str:
+        """The Hub's page for a server that starts."""
+        return self._of_server("spawn-pending", job)
+
+    def again(self, job: Job) -> str:
+        """The Hub's form for this server."""
+        return self._of_server("spawn", job)
+
+    def story(self, job: Job) -> str:
+        """What happened to a job."""
+        return f"{self.service}jobs/{job.id}"
+
+    def act(self, job: Job, action: str) -> str:
+        """Where a form posts an action to."""
+        return f"{self.service}jobs/{job.id}/{action}"
+
+    def _of_server(self, page: str, job: Job) -> str:
+        return "/".join([f"{self.hub}{page}/{_user(job.user)}", *filter(None, [quote(job.server)])])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """Who looks at a page, and what they may."""
+
+    name: str
+    hub_admin: bool = False  #: sees the Hub's admin panel
+    reads: bool = False  #: sees everybody's jobs: custom:gpuqueue:read
+    operates: bool = False  #: may act on everybody's jobs: custom:gpuqueue:operate
+    administers: bool = False  #: custom:gpuqueue:admin
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """One entry of the navigation."""
+
+    word: str
+    url: str
+    current: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """A sentence that matters, in a box at the head of the page."""
+
+    tone: str  #: warn, bad, waiting
+    icon: str
+    lead: str
+    words: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """The frame of one page."""
+
+    title: str
+    site: Site
+    reader: str
+    links: tuple[Link, ...]
+    updated: Moment
+    notices: tuple[Notice, ...]
+    stream: str  #: address that tells when something changed; empty: the page does not change
+
+
+def frame(
+    title: str,
+    *,
+    site: Site,
+    reader: Reader,
+    now: float,
+    current: str = "",
+    notices: tuple[Notice, ...] = (),
+    live: bool = True,
+) -> Frame:
+    """Frame a page; `current`: the word of its entry in the navigation."""
+    entries = [("Home", f"{site.hub}home"), ("Token", f"{site.hub}token")]
+    if reader.hub_admin:
+        entries.append(("Admin", f"{site.hub}admin"))
+    entries.append(("My jobs", site.service))
+    if reader.reads or reader.operates or reader.administers:
+        entries.append(("Queue admin", f"{site.service}admin"))
+    return Frame(
+        title=title,
+        site=site,
+        reader=reader.name,
+        links=tuple(Link(word=word, url=url, current=word == current) for word, url in entries),
+        updated=moment(now, now=now, form=SECONDS),
+        notices=notices,
+        stream=f"{site.service}changes" if live else "",
+    )
+
+
+def unknown_notice(unknown: str) -> tuple[Notice, ...]:
+    """Say that nobody is admitted because nobody can say what is free."""
+    if not unknown:
+        return ()
+    return (
+        Notice(
+            tone="warn",
+            icon="plug-circle-xmark",
+            lead="Nobody starts at the moment.",
+            words=f"{unknown.rstrip('.')}. Running notebooks run on, and every place in the queue is kept.",
+        ),
+    )
+
+
+def _user(name: str) -> str:
+    return quote(name, safe="@~")

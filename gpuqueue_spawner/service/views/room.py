@@ -1,0 +1,187 @@
+"""The room: nodes as rows of GPU cells, the cells of one job fused into a block with the time it ends.
+
+It shows when, not who; names only where the caller says so (the admin page). Knows records; what may start is not
+decided here but in scheduling/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...model import Device, Job, Node, Resources, State
+from . import words
+from .moments import Moment, moment
+
+WIDEST = 8  #: cells in a row; a node with more GPUs has more rows
+ICONS = {"mine": "user", "foreign": "lock", "out": "wrench"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """Cells that belong together."""
+
+    kind: str  #: mine, busy, free, foreign (used outside the queue), out (drained)
+    n: int
+    icon: str
+    who: str  #: only on the admin page
+    label: str  #: "free", "starts"; empty where `until` stands
+    until: Moment | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeRow:
+    """One node."""
+
+    id: str
+    name: str
+    words: str  #: "6 in use, 1 of them yours, 2 free"
+    note: str  #: on the admin page: why it is drained
+    drained: bool
+    blocks: tuple[Block, ...]
+    total: int
+    in_use: int
+    mine: int
+    free: int
+    cpus: str  #: free: "12 of 64"
+    memory: str
+    next_free: str  #: "4 at"; "none"
+    next_at: Moment | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """All nodes."""
+
+    free: int
+    total: int
+    words: str  #: "2 of 24"
+    columns: int  #: cells in a row, the same on every node
+    nodes: tuple[NodeRow, ...]
+    kinds: tuple[str, ...]  #: what the legend has to explain
+    unknown: str  #: why the figures cannot be trusted, in words; empty: they can
+
+
+def of(
+    nodes: Sequence[Node], jobs: Iterable[Job], *, now: float, reader: str = "", names: bool = False, unknown: str = ""
+) -> Room:
+    """Draw the nodes with what the open jobs hold there; `reader`: whose cells are marked as their own."""
+    held: dict[str, list[Job]] = {}
+    for job in sorted(jobs, key=lambda job: job.id):
+        if job.holding and job.placement:
+            held.setdefault(job.placement.node, []).append(job)
+    rows = tuple(_row(node, held.get(node.name, []), now, reader, names) for node in sorted(nodes, key=_by_name))
+    free, total = sum(row.free for row in rows), sum(row.total for row in rows)
+    present = {block.kind for row in rows for block in row.blocks}
+    return Room(
+        free=free,
+        total=total,
+        words=f"{free} of {total}",
+        columns=min(WIDEST, max([row.total for row in rows], default=0)) or 1,
+        nodes=rows,
+        kinds=tuple(kind for kind in ("mine", "busy", "free", "foreign", "out") if kind in present),
+        unknown=unknown,
+    )
+
+
+def _by_name(node: Node) -> str:
+    return node.name
+
+
+def _row(node: Node, jobs: list[Job], now: float, reader: str, names: bool) -> NodeRow:
+    taken = {id: job for job in jobs if job.placement for id in job.placement.devices}
+    free = [d for d in node.devices if d.id not in taken and not d.foreign]
+    foreign = [d for d in node.devices if d.id not in taken and d.foreign]
+    mine = [id for id, job in taken.items() if job.user == reader]
+    ends = _ends(jobs, now)
+    left = _left(node, jobs)
+    return NodeRow(
+        id=f"node-{node.name}",
+        name=node.name,
+        words=_words(node, len(taken), len(mine), len(free), len(foreign)),
+        note=node.note if names else "",
+        drained=node.drained,
+        blocks=tuple(_blocks(node, jobs, free, foreign, now, reader, names)),
+        total=len(node.devices),
+        in_use=len(taken),
+        mine=len(mine),
+        free=0 if node.drained else len(free),
+        cpus=f"{words.amount(left.cpus)} of {words.amount(node.allocatable.cpus)}",
+        memory=f"{words.memory(left.memory)} of {words.memory(node.allocatable.memory)}",
+        next_free="none" if node.drained or not ends else f"{ends[0][1]} at",
+        next_at=None if node.drained or not ends else moment(ends[0][0], now=now),
+    )
+
+
+def _ends(jobs: list[Job], now: float) -> list[tuple[float, int]]:
+    """When GPUs of running jobs come free, soonest first, with how many."""
+    sums: dict[float, int] = {}
+    for job in jobs:
+        if job.ends is not None and job.placement and job.placement.devices:
+            at = max(job.ends, now)
+            sums[at] = sums.get(at, 0) + len(job.placement.devices)
+    return sorted(sums.items())
+
+
+def _left(node: Node, jobs: list[Job]) -> Resources:
+    held = sum((job.resources for job in jobs), Resources())
+    return Resources(
+        cpus=max(0.0, node.allocatable.cpus - held.cpus), memory=max(0, node.allocatable.memory - held.memory)
+    )
+
+
+def _words(node: Node, taken: int, mine: int, free: int, foreign: int) -> str:
+    if not node.devices:
+        return "draining, no GPUs" if node.drained else "no GPUs"
+    if node.drained:
+        return f"draining, {taken} still in use" if taken else "drained, nothing in use"
+    yours = "yours" if mine == taken else f"{mine} of them yours"
+    parts = [
+        f"{taken} in use" if taken else "",
+        yours if mine else "",
+        f"{foreign} used outside the queue" if foreign else "",
+        f"{free} free" if free else "",
+    ]
+    return ", ".join(filter(None, parts))
+
+
+def _blocks(
+    node: Node, jobs: list[Job], free: list[Device], foreign: list[Device], now: float, reader: str, names: bool
+) -> Iterable[Block]:
+    index = {device.id: device.index for device in node.devices}
+    on_gpus = [job for job in jobs if job.placement and index.keys() & set(job.placement.devices)]
+    column = 0
+    for job in sorted(on_gpus, key=lambda job: min(index.get(id, 0) for id in _devices(job))):
+        mine = job.user == reader
+        fields = {"who": job.user if names else "", **_until(job, now)}
+        for n in _pieces(sum(id in index for id in _devices(job)), column):
+            yield Block(kind="mine" if mine else "busy", n=n, icon=ICONS["mine"] if mine else "", **fields)
+            column += n
+    for n in _pieces(len(foreign), column):
+        yield Block(kind="foreign", n=n, icon=ICONS["foreign"], who="", label="not ours", until=None)
+        column += n
+    kind, label = ("out", "draining") if node.drained else ("free", "free")
+    for n in _pieces(len(free), column):
+        yield Block(kind=kind, n=n, icon=ICONS.get(kind, ""), who="", label=label, until=None)
+        column += n
+
+
+def _devices(job: Job) -> tuple[str, ...]:
+    return job.placement.devices if job.placement else ()
+
+
+def _pieces(n: int, column: int) -> Iterable[int]:
+    """Break a block where the row of cells ends."""
+    while n > 0:
+        piece = min(n, WIDEST - column % WIDEST)
+        yield piece
+        n, column = n - piece, column + piece
+
+
+def _until(job: Job, now: float) -> dict[str, Any]:
+    if job.state is State.STOPPING:
+        return {"label": "stopping", "until": None}
+    if job.ends is None or job.state is not State.RUNNING:
+        return {"label": "restarting" if job.state is State.RESTARTING else "starting", "until": None}
+    return {"label": "", "until": moment(max(job.ends, now), now=now)}
