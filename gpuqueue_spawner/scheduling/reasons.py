@@ -59,13 +59,17 @@ def never_allowed(need: Amount, limit: int) -> Reason:
 
 def resources(need: Amount, servers: Sequence[Server]) -> Reason:
     """It is the first in line, and no server has room."""
-    large = [server for server in servers if need.within(server.whole)]
-    usable = [server for server in large if not server.drained]
+    usable = [server for server in servers if not server.drained and need.within(server.whole)]
     if not usable:
-        which = "All servers" if all(server.drained for server in servers) else "All servers that are large enough"
-        return Reason(code=ReasonCode.RESOURCES, lead=_waits_for(need), proof=f"{which} are drained.")
+        return Reason(code=ReasonCode.RESOURCES, lead=_waits_for(need), proof=_drained(servers))
     lead, proof = _shortage(need, usable, _any_server(servers, usable))
     return Reason(code=ReasonCode.RESOURCES, lead=lead, proof=f"{proof}{_outside(need, usable)}")
+
+
+def _drained(servers: Sequence[Server]) -> str:
+    if not all(server.drained for server in servers):
+        return "All servers that are large enough are drained."
+    return "The server is drained." if len(servers) == 1 else "All servers are drained."
 
 
 def _too_large(need: Amount, sizes: Sequence[Amount]) -> str:
@@ -76,7 +80,7 @@ def _too_large(need: Amount, sizes: Sequence[Amount]) -> str:
         if count > most:
             return f"{words.gpus(name, count)}, {_up_to(most)}."
     if need.cpus > (cpus := max(size.cpus for size in sizes)):
-        return f"{words.cpus(need.cpus)}, up to {words.cpus(cpus)} is possible."
+        return f"{words.cpus(need.cpus)}, up to {words.number(cpus / MICRO)} is possible."
     if need.memory > (memory := max(size.memory for size in sizes)):
         return f"{words.memory(need.memory)} of memory, up to {words.memory(memory, at_most=True)} is possible."
     return f"no server has {words.everything(need)} together."
@@ -104,19 +108,21 @@ def _any_server(servers: Sequence[Server], usable: Sequence[Server]) -> str:
 def _shortage(need: Amount, usable: Sequence[Server], where: str) -> tuple[str, str]:
     """The first amount that is free nowhere, and how much of it is."""
     for name, count in need.gpus:
-        most = max(server.count(name) for server in usable)
-        if count > most:
+        if count > (most := max(server.count(name) for server in usable)):
             on_one = " on one server" if count > 1 else ""
-            proof = f"The most free on {where} is {most}." if most else f"None is free on {where}."
-            return f"Waits for {words.gpus(name, count, free=True)}{on_one}.", proof
+            return f"Waits for {words.gpus(name, count, free=True)}{on_one}.", _most(most, str(most), where)
     if need.cpus > (cpus := max(server.cpus for server in usable)):
-        free = words.number(max(0, cpus) / MICRO)
-        return f"Waits for {words.cpus(need.cpus, free=True)} on one server.", f"The most free on {where} is {free}."
+        lead = f"Waits for {words.cpus(need.cpus, free=True)} on one server."
+        return lead, _most(cpus, words.number(cpus / MICRO), where)
     if need.memory > (memory := max(server.memory for server in usable)):
-        free = words.memory(max(0, memory), at_most=True)
         lead = f"Waits for {words.memory(need.memory)} of free memory on one server."
-        return lead, f"The most free on {where} is {free}."
+        return lead, _most(memory, words.memory(max(0, memory), at_most=True), where)
     return _waits_for(need), "Enough of each is free, but not on the same server."
+
+
+def _most(free: int, in_words: str, where: str) -> str:
+    """`free` is negative where more was given out than there is now."""
+    return f"The most free on {where} is {in_words}." if free > 0 else f"None is free on {where}."
 
 
 def _outside(need: Amount, usable: Sequence[Server]) -> str:
