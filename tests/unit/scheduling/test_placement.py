@@ -1,0 +1,110 @@
+"""Which server and which devices a job gets."""
+
+from __future__ import annotations
+
+from gpuqueue_spawner.model import Resources
+from gpuqueue_spawner.model.resources import NVIDIA_GPU
+
+from .builders import GB, admitted, device, job, node, plan_of, running
+
+MIG = "nvidia.com/mig-1g.10gb"
+
+
+def test_a_job_goes_where_the_fewest_gpus_are_free():
+    """Best fit, so that whole servers stay whole."""
+    nodes = [node("dgx1", gpus=8), node("dgx2", gpus=8), node("dgx3", gpus=8)]
+
+    result = plan_of(
+        nodes, [running(1, on="dgx2", indexes=range(4)), running(2, on="dgx3", indexes=range(7)), job(3, gpus=2)]
+    )
+
+    assert admitted(result) == {3: "dgx2"}
+
+
+def test_equally_good_servers_are_taken_by_name():
+    """Same input, same plan."""
+    result = plan_of([node("b", gpus=8), node("a", gpus=8)], [job(1, gpus=2)])
+
+    assert admitted(result) == {1: "a"}
+
+
+def test_a_server_whose_memory_is_given_out_is_passed_over():
+    """GPUs alone do not make room."""
+    nodes = [node("dgx1", gpus=2, memory=100), node("dgx2", gpus=8, memory=100)]
+
+    result = plan_of(nodes, [running(1, on="dgx1", memory=60), job(2, gpus=1, memory=50)])
+
+    assert admitted(result) == {2: "dgx2"}
+
+
+def test_a_job_without_gpus_goes_to_a_server_without_gpus():
+    """CPUs beside GPUs are kept for those who need both, also where they would fit better."""
+    nodes = [node("a", gpus=8, cpus=4), node("b", cpus=64), node("c", cpus=32)]
+
+    result = plan_of(nodes, [job(1, cpus=4)])
+
+    assert admitted(result) == {1: "c"}
+
+
+def test_a_job_without_gpus_takes_a_gpu_server_if_no_other_has_room():
+    """An idle server is not kept idle."""
+    result = plan_of([node("a", gpus=8, cpus=64), node("b", cpus=2)], [job(1, cpus=4)])
+
+    assert admitted(result) == {1: "a"}
+
+
+def test_a_job_without_gpus_fits_by_cpus_then_by_memory_then_by_name():
+    """The best fit is the one that leaves the least."""
+    nodes = [
+        node("a", cpus=8, memory=64),
+        node("b", cpus=8, memory=32),
+        node("c", cpus=8, memory=32),
+        node("d", cpus=8, memory=8),
+    ]
+
+    result = plan_of(nodes, [job(1, cpus=2, memory=16)])
+
+    assert admitted(result) == {1: "b"}
+
+
+def test_drained_servers_take_nothing_new():
+    """They keep their jobs, and what comes free there stays free."""
+    result = plan_of([node("dgx1", gpus=2, drained=True), node("dgx2", gpus=8)], [job(1, gpus=1), job(2)])
+
+    assert admitted(result) == {1: "dgx2", 2: "dgx2"}
+
+
+def test_devices_in_foreign_use_are_not_given_out():
+    """Not those that somebody uses, and not those that another job holds."""
+    result = plan_of([node("dgx1", gpus=5, foreign=[0, 3])], [running(1, on="dgx1", indexes=[1]), job(2, gpus=2)])
+
+    assert result.admissions[0].placement.devices == ("dgx1/2", "dgx1/4")
+
+
+def test_devices_are_chosen_by_index_and_not_by_name():
+    """10 comes after 9."""
+    devices = tuple(device("dgx1", index) for index in (10, 9, 11))
+
+    result = plan_of([node("dgx1", devices=devices)], [job(1, gpus=2)])
+
+    assert result.admissions[0].placement.devices == ("dgx1/9", "dgx1/10")
+
+
+def test_kinds_of_gpus_are_counted_apart():
+    """A job gets what it asked for, on one server, sorted by index."""
+    mixed = (device("b", 0, resource=MIG), device("b", 1), device("b", 2, resource=MIG))
+    nodes = [node("a", gpus=8), node("b", devices=mixed)]
+
+    result = plan_of(nodes, [job(1, kinds={NVIDIA_GPU: 1, MIG: 2}), job(2, kinds={MIG: 1})])
+
+    assert admitted(result) == {1: "b"}
+    assert result.admissions[0].placement.devices == ("b/0", "b/1", "b/2")
+
+
+def test_fractions_of_cores_do_not_drift():
+    """Ten tenths are one core, in any order and after any number of sums."""
+    small = node("a", allocatable=Resources(cpus=1, memory=GB * 512))
+
+    result = plan_of([small], [job(n, cpus=0.1) for n in range(1, 12)])
+
+    assert list(admitted(result)) == list(range(1, 11))
