@@ -1,7 +1,6 @@
 /* The two drawings of the waiting page: the line by size, and the hours to come. Both repeat what the words say.
    The service draws the same line in Python (service/views/line.py). Printed into the page after gpuqueue-words.js. */
 
-const LONGEST_LINE = 10; // stacks that are drawn; what is between is a number
 const TALLEST_STACK = 16; // cells of one stack
 
 function svg(name, attributes = {}, text = "") {
@@ -18,23 +17,6 @@ function html(name, className = "", text = "") {
   return element;
 }
 
-/** Which of `length` jobs to draw around `place`: indexes, and [from, to) where only the number is said. */
-function shownOfLine(length, place) {
-  if (length <= LONGEST_LINE) return Array.from({ length }, (_, at) => at);
-  const keep = new Set([0, 1]);
-  for (let at = Math.max(0, place - 2); at < Math.min(length, place + 3); at += 1) keep.add(at);
-  const sorted = [...keep].sort((a, b) => a - b);
-  const shown = [];
-  let last = -1;
-  for (const at of [...sorted, length]) {
-    if (at - last === 2) shown.push(last + 1); // "1 more" is no shorter than the job itself
-    else if (at - last > 2) shown.push([last + 1, at]);
-    if (at < length) shown.push(at);
-    last = at;
-  }
-  return shown;
-}
-
 function drawStack(gpus) {
   const cells = Math.min(gpus, TALLEST_STACK);
   const width = cells ? 2 + 12 * Math.floor((cells - 1) / 2) + 12 : 26;
@@ -46,25 +28,27 @@ function drawStack(gpus) {
   return stack;
 }
 
-/** Put the line into a list. */
-function drawLine(list, line) {
-  const place = line.findIndex((job) => job.kind === "me");
-  const items = shownOfLine(line.length, place).map((step) => {
-    if (Array.isArray(step)) return html("li", "gq-gap", `… ${step[1] - step[0]} more`);
-    const { gpus, kind } = line[step];
-    const words = gpus ? count(gpus, "GPU") : "no GPU";
-    const item = html("li", `gq-${kind}`);
-    const label = html("span");
-    if (kind === "me") label.append("You", html("span", "visually-hidden", `, ${words}`));
-    else {
-      const number = html("span", "", String(gpus));
-      number.ariaHidden = "true";
-      label.append(number, html("span", "visually-hidden", words));
-    }
-    item.append(drawStack(gpus), label);
-    return item;
-  });
-  list.replaceChildren(...items);
+function drawJob({ gpus, kind }) {
+  const words = gpus ? count(gpus, "GPU") : "no GPU";
+  const item = html("li", `gq-${kind}`);
+  const label = html("span");
+  if (kind === "me") {
+    label.append("You", html("span", "visually-hidden", `, ${words}`));
+  } else {
+    const number = html("span", "", String(gpus));
+    number.ariaHidden = "true";
+    label.append(number, html("span", "visually-hidden", words));
+  }
+  item.append(drawStack(gpus), label);
+  return item;
+}
+
+/** Put the line into a list; the queue sends a dozen jobs around one's own place, the rest are numbers. */
+function drawLine(list, line, { place, of }) {
+  const before = place - 1 - line.findIndex((job) => job.kind === "me");
+  const after = of - before - line.length;
+  const more = (n) => (n > 0 ? [html("li", "gq-gap", `… ${n.toLocaleString("en-GB")} more`)] : []);
+  list.replaceChildren(...more(before), ...line.map(drawJob), ...more(after));
 }
 
 /** Draw now, the latest start at four fifths, and the hours between; everything in percent, so it needs no size. */

@@ -1,124 +1,132 @@
 /* What the waiting page says in each state. Pure: an event of the progress stream goes in, words come out.
    A time inside a sentence is {time: unix seconds}. Printed into the page after gpuqueue-words.js. */
 
-const WAITS = ["queued", "held"];
 const CHIPS = {
   asking: ["Asking", "paper-plane", "waiting"],
   queued: ["Waiting", "hourglass-half", "waiting"],
   held: ["On hold", "pause", "warn"],
-  unknown: ["Cluster not reachable", "plug-circle-xmark", "warn"],
+  unknown: ["Queue paused", "plug-circle-xmark", "warn"],
+  away: ["Queue not reachable", "plug-circle-xmark", "warn"],
   lost: ["Connection lost", "plug-circle-xmark", "warn"],
   admitted: ["Your turn", "bell", "turn"],
   starting: ["Starting", "rocket", "turn"],
   restarting: ["Restarting", "rotate-right", "running"],
-  stopping: ["Stopping", "stop", "ended"],
+  stopping: ["Trying again", "rotate-right", "warn"],
   ready: ["Ready", "circle-check", "running"],
   cancelled: ["Cancelled", "xmark", "ended"],
   failed: ["Failed", "circle-xmark", "bad"],
 };
+const FINAL = ["ready", "cancelled", "failed"];
+const STEPS = { turn: 0, permit: 0, launching: 1, answering: 1, ready: 2 }; // by the spawner's phase
 const SLOW = 120; // seconds after which a Hub that has not taken a request up again is no longer normal
+const CLOSE = "You can close this page. Your place is kept.";
+const CANCELLED = /^Spawn cancelled|^(Spawn failed: )?This request was (cancelled|stopped)/;
 
 /** Which state an event puts the page in. */
 function stateOf(event) {
   if (event.ready) return "ready";
-  if (event.failed) return event.message === "Spawn cancelled" ? "cancelled" : "failed";
+  if (event.failed) return CANCELLED.test(event.message) ? "cancelled" : "failed";
+  if (event.reachable === false) return "away";
+  if (event.phase === "failed" && event.job) return "stopping";
   if (event.state === "queued" && event.code === "capacity-unknown") return "unknown";
-  if (event.state in CHIPS) return event.state;
-  return "asking";
+  if (event.state === "running") return "starting"; // it answers; the Hub has not said so yet
+  return event.state in CHIPS ? event.state : "asking";
 }
 
 /** Everything the page shows; `lost`: {since, status} while nobody answers, `seen`: when the last event came. */
 function describe(event, { now, seen, lost = null, cancelled = false }) {
   const state = cancelled ? "cancelled" : lost ? "lost" : stateOf(event);
-  const waits = WAITS.includes(event.state) && event.place > 0;
+  const waits = ["queued", "held"].includes(event.state) && event.place > 0 && !FINAL.includes(state);
   const page = {
-    state,
-    chip: CHIPS[state],
+    state, chip: CHIPS[state],
     title: waits ? `${ordinal(event.place)} of ${event.of}` : CHIPS[state][0],
-    place: waits && !["cancelled", "failed", "ready"].includes(state) ? { at: ordinal(event.place), of: ` of ${event.of}` } : null,
-    line: waits && !["cancelled", "failed", "ready"].includes(state) ? event.line || [] : [],
-    steps: [], alert: "", when: null, drawHours: false, cancel: "", again: false,
+    place: waits ? { at: ordinal(event.place), of: ` of ${event.of}` } : null,
+    line: waits ? event.line || [] : [],
+    words: "", headline: "", when: null, drawHours: false, steps: [], proof: [], alert: "", cancel: "", again: false, reload: false,
   };
   return Object.assign(page, SAY[state](event, { now, seen, lost, waits }));
 }
 
 const SAY = {
   asking: (event) => ({
-    eyebrow: "Your request", headline: "Asking for your place", words: "",
+    eyebrow: "Your request", headline: event.phase === "ending" ? "The last one is ending" : "Asking for your place",
     when: { eyebrow: "Start", headline: "No estimate yet" },
-    lead: event.message || "The queue is being asked.", proof: [],
-    foot: "You can close this page.", cancel: "Cancel request",
+    lead: event.message || "The queue is being asked.", foot: "You can close this page.", cancel: "Cancel request",
   }),
 
   queued: (event, { now }) => ({
-    eyebrow: "Your place", words: aroundMe(event),
+    eyebrow: "Your place", headline: "In the queue", words: aroundMe(event),
     when: latestStart(event, now), drawHours: event.start > now + 60,
-    lead: event.lead || "Waits for its turn.", proof: [event.proof, ...lastMoved(event)],
-    foot: "You can close this page. Your place is kept.", cancel: "Cancel request",
+    lead: event.lead || "Waits for its turn.", proof: [event.proof, ...lastMoved(event)], foot: CLOSE, cancel: "Cancel request",
   }),
 
   held: (event) => ({
-    eyebrow: "Your place, kept for you", words: "Others may start while you are on hold. Your place does not change.",
+    eyebrow: "Your place, kept for you", headline: "Kept", words: "Others may start while you are on hold. Your place does not change.",
     when: { eyebrow: "Start", headline: "No estimate while on hold", words: ["It comes back with the release."] },
     lead: event.lead || "The GPU team put this request on hold.",
-    proof: [event.proof, "Only they can release it. You need to do nothing; you may cancel it."],
-    foot: "You can close this page. Your place is kept.", cancel: "Cancel request",
+    proof: [event.proof, "Only they can release it. You need to do nothing; you may cancel it."], foot: CLOSE, cancel: "Cancel request",
   }),
 
   unknown: (event, { seen }) => ({
-    eyebrow: "Your place, kept", words: "Nobody starts until it answers, so nobody passes you.",
-    when: {
-      eyebrow: "As of", headline: [{ time: seen }],
-      words: ["No estimate until it answers again. We would only be guessing."],
-    },
-    lead: event.lead || "The cluster does not say which GPUs are free.",
-    proof: [event.proof, "Running notebooks run on. Your request is stored and goes on by itself."],
-    foot: "You can close this page. Your place is kept.", cancel: "Cancel request",
+    eyebrow: "Your place, kept", headline: "Kept", words: "Nobody starts at the moment, so nobody passes you.",
+    when: guessing("As of", seen),
+    lead: event.lead || "Nobody can say which GPUs are free.",
+    proof: [event.proof, "Running notebooks run on. Your request is stored and goes on by itself."], foot: CLOSE, cancel: "Cancel request",
+  }),
+
+  away: (event, { seen, waits }) => ({
+    eyebrow: waits ? "Your place, kept" : "Your request", headline: "Kept", words: waits ? "As it was when the queue last answered." : "",
+    when: guessing("As of", seen),
+    lead: "The queue does not answer.", proof: ["It is asked every few seconds. Running notebooks run on; your request goes on by itself."],
+    foot: event.job ? CLOSE : "You can close this page.", cancel: "Cancel request",
   }),
 
   lost: (event, { now, seen, lost, waits }) => ({
-    eyebrow: waits ? "Your place, kept" : "Your request", headline: waits ? "" : "Kept",
-    words: waits ? [`As it was at `, { time: seen }, "."] : "",
-    when: {
-      eyebrow: "Last answer", headline: seen ? [{ time: seen }] : "None yet",
-      words: ["No estimate until there is an answer again. We would only be guessing."],
-    },
-    ...whyLost(lost, now), foot: "You can close this page. Your request is stored and goes on by itself.",
+    eyebrow: waits ? "Your place, kept" : "Your request", headline: "Kept", words: waits ? ["As it was at ", { time: seen }, "."] : "",
+    when: guessing("Last answer", seen), ...whyLost(lost, now),
+    foot: "You can close this page. Your request is stored and goes on by itself.",
   }),
 
-  admitted: (event) => starting(event, "Your turn", 0, `Your turn: the notebook starts${onNode(event)}.`),
-  starting: (event) => starting(event, "Starting the notebook", 1, ""),
-  restarting: (event) => starting(event, "Restarting the notebook", 1, ""),
+  admitted: (event) => starting(event, "Your turn"),
+  starting: (event) => starting(event, "Starting the notebook"),
+  restarting: (event) => starting(event, "Restarting the notebook"),
 
   stopping: (event) => ({
-    eyebrow: "Your request", headline: "An earlier notebook is ending", words: "",
+    eyebrow: "Your place, kept", headline: "That start failed", words: "Your request goes back to its old place and is tried again.",
     when: { eyebrow: "Start", headline: "No estimate yet" },
-    lead: event.message || "What was started before has to end first.",
-    proof: ["What it holds is given out again only when its last process is gone."],
-    foot: "You can close this page.", cancel: "Cancel request",
+    lead: event.message || "The last try is being cleared away.",
+    proof: ["What it held is given out again once its last process is gone."], foot: CLOSE, cancel: "Cancel request",
   }),
 
   ready: () => ({
-    eyebrow: "Your notebook", headline: "Ready", words: "This page opens it now.", lead: "The notebook answers.", proof: [], foot: "",
+    eyebrow: "Your notebook", headline: "Ready", words: "This page opens it now.", lead: "The notebook answers.", foot: "",
     alert: "Ready. The notebook opens.",
   }),
 
-  cancelled: () => ({
+  cancelled: (event) => ({
     eyebrow: "Your request", headline: "Cancelled", words: "Nothing else is lost.",
-    lead: "This request was cancelled.", proof: ["It has left the queue."], foot: "Nothing in your home folder was touched.", again: true,
+    lead: event.failed && !event.message.startsWith("Spawn cancelled") ? reasonOf(event) : "This request was cancelled.",
+    proof: ["It has left the queue."], foot: "Nothing in your home folder was touched.", again: true,
   }),
 
   failed: (event) => ({
-    eyebrow: "Could not start", headline: "It did not start", words: "",
+    eyebrow: "Could not start", headline: "It did not start", lead: reasonOf(event),
     when: {
-      eyebrow: "What to do", headline: "",
+      eyebrow: "What to do",
       words: ["Change what you asked for and start again. If it is not your doing, write to the GPU team", event.job ? ` and name job ${event.job}.` : "."],
     },
-    lead: (event.message || "No reason was given.").replace(/^Spawn failed:?\s*/, "") || "No reason was given.", proof: [],
-    foot: "Nothing in your home folder was touched.", again: true,
-    alert: "The notebook did not start.",
+    foot: "Nothing in your home folder was touched.", again: true, alert: "The notebook did not start.",
   }),
 };
+
+function reasonOf(event) {
+  return (event.message || "").replace(/^Spawn failed:?\s*/, "") || "No reason was given.";
+}
+
+function guessing(eyebrow, seen) {
+  const words = ["No estimate until there is an answer again. We would only be guessing."];
+  return { eyebrow, headline: seen ? [{ time: seen }] : "No answer yet", words };
+}
 
 function aroundMe(event) {
   const ahead = event.place - 1;
@@ -131,10 +139,9 @@ function aroundMe(event) {
 function latestStart(event, now) {
   if (!event.start) return { eyebrow: "Start", headline: "No estimate yet" };
   if (event.start <= now + 60) return { eyebrow: "Starts", headline: "Any moment" };
-  const most = duration(roundUp(event.start - now));
   return {
     eyebrow: "Starts at the latest about", headline: [{ time: roundUp(event.start) }],
-    words: [`In about ${most}. Sooner if somebody stops early; later only if somebody extends or comes back to an older place.`],
+    words: [`In about ${duration(roundUp(event.start - now))}. Sooner if somebody stops early; later only if somebody extends or comes back to an older place.`],
   };
 }
 
@@ -143,18 +150,20 @@ function lastMoved(event) {
 }
 
 function onNode(event) {
-  const node = event.node || event.placement?.node;
-  return node ? ` on ${node}` : "";
+  return event.node ? ` on ${event.node}` : "";
 }
 
-function starting(event, headline, step, alert) {
+function starting(event, headline) {
   const gpus = gpuWords(event.resources?.gpus);
-  const names = ["Admitted", "Starting the notebook", "Ready"];
+  const step = STEPS[event.phase] ?? (event.state === "admitted" ? 0 : 1);
+  const kinds = ["done", "doing", "todo"];
+  const details = [`${gpus}${onNode(event)}`.trim(), event.phase === "answering" ? "Waiting for its first answer" : "", ""];
   return {
-    eyebrow: `Starting${onNode(event)}`, headline, alert,
+    eyebrow: `Starting${onNode(event)}`, headline,
+    alert: event.state === "admitted" ? `Your turn: the notebook starts${onNode(event)}.` : "",
     words: gpus ? `Your ${gpus} ${gpuCount(event.resources.gpus) === 1 ? "is" : "are"} yours from now on.` : "",
-    steps: names.map((word, at) => ({
-      word, kind: at < step + 1 ? (at === step ? "doing" : "done") : "todo", detail: at === 0 && gpus ? gpus + onNode(event) : "",
+    steps: ["Admitted", "Starting the notebook", "Ready"].map((word, at) => ({
+      word, detail: details[at], kind: kinds[Math.sign(at - step) + 1],
     })),
     lead: event.message || "The notebook is being started.",
     proof: event.lease ? [`Your ${duration(event.lease)} count from the moment the notebook is ready.`] : [],
@@ -169,5 +178,5 @@ function whyLost(lost, now) {
   if (now - lost.since < SLOW) {
     return { lead: "The Hub was restarted.", proof: ["The queue hands it your request again by itself, in its place."] };
   }
-  return { lead: "This takes longer than it should.", proof: ["Your request may have ended meanwhile: see My jobs."] };
+  return { lead: "This takes longer than it should.", proof: ["Your request may have ended meanwhile: see My jobs."], reload: true };
 }

@@ -67,10 +67,10 @@ function show() {
 }
 
 function showLine(view) {
-  const key = JSON.stringify(view.line);
+  const key = JSON.stringify([event.place, event.of, view.line]);
   const list = part("line");
   list.hidden = !view.line.length;
-  if (list.dataset.key !== key) { list.dataset.key = key; drawLine(list, view.line); }
+  if (list.dataset.key !== key) { list.dataset.key = key; drawLine(list, view.line, event); }
 }
 
 function showWhen(view) {
@@ -162,12 +162,10 @@ function note(before) {
 function whatChanged(before, after) {
   if (!before.job) return "";
   if (after.ready || after.failed) return `${CHIPS[stateOf(after)][0]}.`;
-  if (before.state !== after.state && after.state in CHIPS) {
-    const back = before.state === "held" && after.state === "queued" ? "Released" : CHIPS[after.state][0];
-    return `${back}${onNode(after)}.`;
-  }
-  if (before.place !== after.place && after.place) return `From ${ordinal(before.place)} to ${ordinal(after.place)}.`;
-  if (stateOf(before) !== stateOf(after) && after.state === "queued") return stateOf(after) === "unknown" ? "Cluster not reachable." : "Cluster reachable again.";
+  const [was, is] = [stateOf(before), stateOf(after)];
+  const back = { held: "Released.", unknown: "The queue goes on.", away: "The queue answers again." }[was];
+  if (was !== is) return (is === "queued" && back) || `${CHIPS[is][0]}${onNode(after)}.`;
+  if (before.place && after.place && before.place !== after.place) return `From ${ordinal(before.place)} to ${ordinal(after.place)}.`;
   return "";
 }
 

@@ -1,0 +1,166 @@
+"""The spawn form: KubeSpawner's own, with the wait beside each profile, and fields for hours and a name.
+
+Knows what the queue says about each choice. Reading what was submitted: profiles.py. The page itself: templates/.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from .client import QueueClient
+from .errors import QueueRefused, QueueUnreachable, SpawnRefused
+from .jobs import JobView, waiting_words
+from .profiles import NAME_LIMIT, ProfileReader, Rules, read_hours, read_name, read_wish, unwrapped
+
+TEMPLATES = Path(__file__).parent / "templates"
+CHOICES_LIMIT = 64  #: asked of the queue for one form
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """One thing that the form lets people choose, and when it would start."""
+
+    key: str  #: profile slug, or slug--option--choice with the other options as they are by default
+    name: str  #: display name of the profile
+    kind: str = "unknown"  #: now, wait, never or unknown
+    words: str = ""  #: "free now", "about 40 min"
+    start: float | None = None  #: Unix seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormView:
+    """Everything that the form prints."""
+
+    profiles: Markup  #: KubeSpawner's part of the form
+    choices: tuple[Choice, ...]
+    hours: str  #: what the field holds
+    default_hours: float
+    max_hours: float
+    job_name: str
+    name_limit: int
+    waiting: JobView | None  #: this server already waits in the queue
+    waiting_words: str  #: its place, in words
+    reachable: bool  #: whether the queue answered
+    room: Mapping[str, Any]
+    queue: Mapping[str, Any]
+    limits: Mapping[str, Any]
+    ticket: str  #: with it the open page asks anew; good for this user's availability only
+    refresh: str  #: where it asks, empty: nowhere
+
+
+def form_context(
+    *, profile_list: Any, options: Mapping[str, Any], rules: Rules, answer: Mapping[str, Any] | None, now: float
+) -> FormView:
+    """Put together what the form prints; `answer` is the queue's, None: it did not answer."""
+    saved = _valid(options, profile_list, rules)
+    reader = ProfileReader.of(profile_list, saved)
+    said = answer or {}
+    waits = said.get("waits") or {}
+    open_job = JobView.of_document(said["open"]) if said.get("open") else None
+    return FormView(
+        profiles=Markup(reader.render()),  # noqa: S704  # KubeSpawner's template over what the site configured
+        choices=tuple(_choice(key, name, waits.get(key) or {}) for key, name, _ in _choices(reader.profile_list)),
+        hours=f"{read_hours(saved.get('hours'), rules=rules):g}",
+        default_hours=rules.default_hours,
+        max_hours=rules.max_hours,
+        job_name=read_name(saved.get("job_name")),
+        name_limit=NAME_LIMIT,
+        waiting=open_job,
+        waiting_words=waiting_words(open_job, now=now) if open_job else "",
+        reachable=answer is not None,
+        room=said.get("room") or {},
+        queue=said.get("queue") or {},
+        limits=said.get("limits") or {},
+        ticket=str(said.get("ticket") or ""),
+        refresh=str(said.get("refresh") or ""),
+    )
+
+
+async def render_form(spawner: Any) -> str:
+    """The form as HTML; empty where the site has no profiles. The Hub calls it."""
+    profile_list = await spawner.profiles()
+    if not profile_list:
+        return ""
+    options = spawner.user_options or (spawner.orm_spawner.user_options if spawner.orm_spawner else None) or {}
+    answer = await _ask(spawner, profile_list)
+    view = form_context(
+        profile_list=profile_list, options=options, rules=spawner.rules, answer=answer, now=spawner.clock()
+    )
+    return render(view)
+
+
+def render(view: FormView) -> str:
+    """Print one view."""
+    return _environment().get_template("gpuqueue_form.html").render(view=view)
+
+
+async def _ask(spawner: Any, profile_list: Any) -> dict[str, Any] | None:
+    queue: QueueClient = spawner.queue
+    body = {
+        "user": spawner.user.name,
+        "server": spawner.name,
+        "choices": [
+            {"key": key, "resources": resources, "lease": spawner.rules.default_hours * 3600}
+            for key, _, resources in _asked(profile_list)
+        ],
+    }
+    try:
+        return await queue.post("/spawner/v1/form", body, within=spawner.form_timeout)
+    except (QueueUnreachable, QueueRefused) as error:
+        spawner.log.warning("The form of %s is shown without waits: %s", spawner.user.name, error)
+        return None
+
+
+def _asked(profile_list: Any) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for key, name, options in _choices(ProfileReader.of(profile_list).profile_list):
+        try:
+            resources = ProfileReader.of(profile_list, options).resources()
+        except SpawnRefused:
+            continue  # only an unlisted value makes it complete: nothing to ask yet
+        yield key, name, {"cpus": resources.cpus, "memory": resources.memory, "gpus": dict(resources.gpus)}
+
+
+def _choices(profiles: list[dict[str, Any]]) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """Every profile as it is by default, and with each single other choice."""
+
+    def every() -> Iterator[tuple[str, str, dict[str, str]]]:
+        for profile in profiles:
+            slug, name = str(profile["slug"]), str(profile["display_name"])
+            yield slug, name, {"profile": slug}
+            for option, content in (profile.get("profile_options") or {}).items():
+                for choice in content.get("choices") or {}:
+                    yield f"{slug}--{option}--{choice}", name, {"profile": slug, option: choice}
+
+    return itertools.islice(every(), CHOICES_LIMIT)
+
+
+def _choice(key: str, name: str, wait: Mapping[str, Any]) -> Choice:
+    return Choice(
+        key=key,
+        name=name,
+        kind=str(wait.get("kind") or "unknown"),
+        words=str(wait.get("words") or ""),
+        start=wait.get("start"),
+    )
+
+
+def _valid(options: Mapping[str, Any], profile_list: Any, rules: Rules) -> dict[str, Any]:
+    """Saved options, unless the profiles have changed since."""
+    try:
+        read_wish(options, profile_list=profile_list, rules=rules)
+        return unwrapped(options)
+    except SpawnRefused:
+        return {}
+
+
+@functools.cache
+def _environment() -> Environment:
+    return Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)

@@ -1,0 +1,141 @@
+"""A job as the queue shows it to the Hub, and the words that its owner reads while it waits.
+
+Knows the JSON of the spawner protocol and JupyterHub's progress events. Who asks for it: client.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..model import End, State
+
+AWAY = "The queue does not answer right now; your place is kept."
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobView:
+    """One job, as of one answer or event. Times are Unix seconds, None: has not happened or no estimate."""
+
+    id: int
+    key: str
+    state: State
+    version: int
+    launch: int = 0
+    place: int | None = None  #: counted from 1, None: has none
+    of: int | None = None  #: how many wait
+    start: float | None = None  #: estimated start
+    code: str = ""  #: why it waits; empty: it does not
+    lead: str = ""
+    proof: str = ""
+    node: str = ""  #: where it holds its devices
+    submitted: float | None = None
+    queued: float | None = None
+    moved: float | None = None  #: when its place last changed
+    ends: float | None = None
+    end: End | None = None
+    message: str = ""
+
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any]) -> JobView:
+        """Read the queue's JSON; what this version does not know is left out."""
+        reason = document.get("reason") or {}
+        placement = document.get("placement") or {}
+        end = document.get("end")
+        return cls(
+            id=int(document["id"]),
+            key=str(document["key"]),
+            state=State(document["state"]),
+            version=int(document["version"]),
+            launch=int(document.get("launch") or 0),
+            place=document.get("place"),
+            of=document.get("of"),
+            start=document.get("start"),
+            code=str(reason.get("code") or ""),
+            lead=str(reason.get("lead") or ""),
+            proof=str(reason.get("proof") or ""),
+            node=str(placement.get("node") or ""),
+            submitted=document.get("submitted"),
+            queued=document.get("queued"),
+            moved=document.get("moved"),
+            ends=document.get("ends"),
+            end=End(end) if end else None,
+            message=str(document.get("message") or ""),
+        )
+
+    @property
+    def final(self) -> bool:
+        """Whether no notebook will come of it any more."""
+        return self.state is State.ENDED or (self.state is State.STOPPING and self.end is not None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Permit:
+    """The right to start processes of one job once."""
+
+    job: JobView
+    launch: int
+    ticket: str  #: a secret, good for one claim
+    environment: Mapping[str, str] = field(default_factory=dict)  #: marks of the job and the GPUs it was given
+    cgroups: tuple[str, ...] = ()  #: cgroup.procs files that its processes join
+
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any]) -> Permit:
+        """Read the queue's JSON."""
+        return cls(
+            job=JobView.of_document(document["job"]),
+            launch=int(document["launch"]),
+            ticket=str(document["ticket"]),
+            environment={str(name): str(value) for name, value in (document.get("environment") or {}).items()},
+            cgroups=tuple(str(path) for path in document.get("cgroups") or ()),
+        )
+
+
+def waiting_words(job: JobView, *, now: float) -> str:
+    """What its owner reads while `job` waits for its turn: place, reason, estimate."""
+    if job.state is State.STOPPING:
+        return "The last try is being cleared away; your place is kept."
+    if job.state is State.ADMITTED:
+        return "It is your turn."
+    if job.state is State.RESTARTING:
+        return "Restarting on the same GPUs."
+    place = (
+        f"You are {ordinal(job.place)} of {job.of} in the queue." if job.place and job.of else "You are in the queue."
+    )
+    reason = " ".join(filter(None, (job.lead, job.proof)))
+    estimate = f"Expected start: {soon(job.start - now)}." if job.start is not None else ""
+    return " ".join(filter(None, (place, reason, estimate)))
+
+
+def end_words(job: JobView) -> str:
+    """Why no notebook comes of `job`."""
+    lead = {
+        End.CANCELLED: "This request was cancelled",
+        End.STOPPED: "This request was stopped",
+        End.REJECTED: "This request was not accepted",
+        End.EXPIRED: "The time of this request was up",
+        End.RECLAIMED: "Its GPUs were idle and were given back",
+        End.FAILED: "The notebook could not be started",
+        End.COMPLETED: "This request is finished",
+    }.get(job.end or End.FAILED, "This request ended")
+    return f"{lead}: {job.message}" if job.message else f"{lead}."
+
+
+def ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 11th, 22nd."""
+    last = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{last}"
+
+
+def soon(seconds: float) -> str:
+    """A wait in words, rounded to five minutes: an estimate is no promise."""
+    if seconds < 60:
+        return "now"
+    minutes = max(5, 5 * round(seconds / 300))
+    if minutes < 60:
+        return f"in about {minutes} min"
+    hours, rest = divmod(minutes, 60)
+    if hours < 24:
+        return f"in about {hours} h {rest:02d}" if rest else f"in about {hours} h"
+    return f"in about {round(hours / 24)} days" if hours >= 36 else "in about a day"

@@ -1,0 +1,232 @@
+"""Notebooks as processes of this machine, each with exactly the GPUs that the queue gave it.
+
+Knows processes, folders and numeric users. Waiting, permits and stops: queueing.py. What runs before the notebook does:
+wrapper.py. Leftovers of a launch, such as a kernel that outlived its server, are found and ended by the queue manager.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from subprocess import DEVNULL, PIPE, Popen
+from typing import Any
+
+from jupyterhub.spawner import LocalProcessSpawner
+from jupyterhub.utils import random_port, url_path_join
+from traitlets import Integer, Tuple, Unicode, default
+
+from . import wrapper
+from .errors import LaunchFailed, SpawnRefused
+from .jobs import Permit
+from .queueing import Identity, QueueingMixin
+from .users import NumberedUsers, own_folder
+
+LOOK_EVERY_S = 0.1
+SHARED_WORDS = (
+    "The Hub does not run as root: all notebooks run as its own user %s, and users are not protected from each other."
+)
+
+
+class GPUQueueLocalSpawner(QueueingMixin, LocalProcessSpawner):  # type: ignore[misc]
+    """Waits in the queue, then runs the notebook as a process of this machine.
+
+    Started as root, each user's processes run under a numeric user of their own, which needs no entry in passwd: the
+    directory's, else one from `uid_range`. Started as anybody else, all share the Hub's user.
+    """
+
+    homes = Unicode(
+        config=True,
+        help="""
+        Folder that holds a folder for each user, which stays between servers.
+
+        Every folder above it must be open to all (mode o+x), or no notebook can enter its own.
+        """,
+    )
+    uid_range = Tuple(
+        Integer(),
+        Integer(),
+        default_value=(200_000, 50_000),
+        config=True,
+        help="""
+        First numeric user and how many, given to those for whom the directory has none.
+
+        It must be free on this machine and, where folders are on a share, on every machine. Who has which number is
+        kept in the file `.uids.sqlite` in `homes`.
+        """,
+    )
+    minimum_uid = Integer(
+        1000,
+        config=True,
+        help="Smallest numeric user that is taken from the directory; smaller ones belong to the system. Never 0.",
+    )
+    pid_started = Integer(0, help="When the process started, in clock ticks since boot: a pid alone is used again.")
+
+    _identity: Identity | None = None
+
+    @default("homes")
+    def _homes_here(self) -> str:
+        return os.path.abspath("homes")
+
+    async def identity(self) -> Identity | None:
+        """The user's number in the directory, else one from the range; None when the Hub is not root."""
+        if os.geteuid() != 0:
+            _warn_shared(self.log)
+            self._identity = None
+            return None
+        self._identity = self._from_directory(await self.user.get_auth_state() or {}) or self._from_range()
+        return self._identity
+
+    def _from_directory(self, auth_state: dict[str, Any]) -> Identity | None:
+        uid, first = auth_state.get("uid"), self.uid_range[0]
+        if uid is None:
+            return None
+        gid = auth_state.get("gid") or uid
+        for number in (uid, gid):
+            if type(number) is not int or number < max(1, self.minimum_uid) or first <= number < sum(self.uid_range):
+                words = f"The directory gives you the numeric user or group {number!r}, which notebooks may not have."
+                raise SpawnRefused(words, code="gpuqueue.users.invalid")
+        groups = (g for g in auth_state.get("gids") or () if type(g) is int and g >= self.minimum_uid)
+        return Identity(uid=uid, gid=gid, groups=tuple(groups))
+
+    def _from_range(self) -> Identity:
+        first, count = self.uid_range
+        Path(self.homes).mkdir(mode=0o755, parents=True, exist_ok=True)
+        numbers = NumberedUsers(Path(self.homes) / ".uids.sqlite", first=max(first, 1), count=count)
+        number = numbers.number(self.user.name)
+        return Identity(uid=number, gid=number)
+
+    def user_env(self, env: dict[str, str]) -> dict[str, str]:
+        """The user's part of the environment, without asking passwd; LocalProcessSpawner.get_env() calls it."""
+        return {**env, "USER": self.user.name, "HOME": str(self._folder()), "SHELL": "/bin/bash"}
+
+    def _folder(self) -> Path:
+        who = self._identity or Identity(uid=os.geteuid(), gid=os.getegid())
+        as_root = self._identity is not None
+        return own_folder(Path(self.homes), self.user.name, uid=who.uid, gid=who.gid, as_root=as_root)
+
+    async def launch(self, permit: Permit) -> tuple[str, int]:
+        """Start the wrapper, hand it the document, return when it has become the notebook."""
+        self.port = random_port()
+        document = self._document(permit)
+        self.proc = Popen(  # noqa: ASYNC220  # returns at once; LocalProcessSpawner wants a Popen
+            [sys.executable, "-I", "-S", wrapper.__file__],
+            stdin=PIPE,
+            stderr=PIPE,
+            stdout=DEVNULL,
+            start_new_session=True,
+            cwd="/",
+            env={"PATH": os.defpath},
+        )
+        self.pid = self.proc.pid
+        self.pid_started = started(self.pid) or 0
+        reason = await _converse(self.proc, json.dumps(document).encode())
+        if reason:
+            raise LaunchFailed(reason)
+        return (self.ip or "127.0.0.1", self.port)
+
+    def _document(self, permit: Permit) -> dict[str, Any]:
+        who = self._identity
+        folder = self._folder()
+        return {
+            "ticket": permit.ticket,
+            "claim_url": url_path_join(self.manager_url, "/spawner/v1/claims"),
+            "uid": who.uid if who else None,
+            "gid": who.gid if who else None,
+            "groups": [*who.groups] if who else [],
+            "env": self.get_env(),
+            "cwd": str(folder),
+            "cgroups": [*permit.cgroups],
+            "argv": [*self.cmd, *self.get_args()],
+            "log": str(folder / ".gpuqueue" / f"job-{permit.job.id}-{permit.launch}.log"),
+        }
+
+    async def poll_launch(self) -> int | None:
+        """None while the process lives; named by pid and start time."""
+        if self.proc is not None and self.proc.pid == self.pid:
+            status: int | None = self.proc.poll()
+            return status
+        return None if self.pid and started(self.pid) == self.pid_started else 0
+
+    async def end_launch(self, *, now: bool = False) -> None:
+        """End the process and its group: asked to, then told to, then killed."""
+        ladder = [(signal.SIGINT, self.interrupt_timeout), (signal.SIGTERM, self.term_timeout)]
+        for number, limit in [*([] if now else ladder), (signal.SIGKILL, self.kill_timeout)]:
+            if not await self._signal(number):
+                return
+            if await self._gone(within=limit):
+                return
+        self.log.warning("Process %s of %s does not end", self.pid, self._log_name)
+
+    async def _signal(self, sig: int) -> bool:
+        if not self.pid or await self.poll_launch() is not None:
+            return False
+        try:
+            os.killpg(self.pid, sig)  # it leads a session of its own, so this is its group too
+        except ProcessLookupError:
+            return False
+        return True
+
+    async def _gone(self, *, within: float) -> bool:
+        for _ in range(max(1, round(within / LOOK_EVERY_S))):
+            if await self.poll_launch() is not None:
+                return True
+            await asyncio.sleep(LOOK_EVERY_S)
+        return False
+
+    def get_state(self) -> dict[str, Any]:
+        """What a later Hub process must know of this process."""
+        state = super().get_state()
+        return {**state, "pid_started": self.pid_started} if self.pid else dict(state)
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take over from an earlier Hub process."""
+        super().load_state(state)
+        self.pid_started = int(state.get("pid_started", 0))
+
+    def clear_state(self) -> None:
+        """Forget the process."""
+        super().clear_state()
+        self.proc = None  # type: ignore[assignment]
+        self.pid_started = 0
+
+
+def started(pid: int) -> int | None:
+    """When a process started, in clock ticks since boot; None: there is none, or only its exit status is left."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rsplit(b")", 1)[1].split()
+    except OSError:
+        return None
+    return None if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+async def _converse(process: Popen[bytes], document: bytes) -> str:
+    """Give the wrapper its document; what it says before it is gone or has become the notebook."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(reader)
+    transport, _ = await loop.connect_read_pipe(lambda: protocol, process.stderr)
+    try:
+        await loop.run_in_executor(None, _write, process, document)  # a long environment fills the pipe
+        said = await reader.read()
+    finally:
+        transport.close()
+    return said.decode(errors="replace").strip()[:500]
+
+
+def _write(process: Popen[bytes], document: bytes) -> None:
+    assert process.stdin is not None
+    try:
+        with process.stdin as pipe:
+            pipe.write(document)
+    except BrokenPipeError:
+        pass  # it ended early; its reason is on the other pipe
+
+
+@functools.cache
+def _warn_shared(log: Any) -> None:
+    log.warning(SHARED_WORDS, os.geteuid())

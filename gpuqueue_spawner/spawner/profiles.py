@@ -1,0 +1,262 @@
+"""What a request asks for: profile, choices, hours and name, read through KubeSpawner's own code for every spawner.
+
+Knows KubeSpawner's `profile_list` format and user_options. Who posts the result: queueing.py. Who draws it: form.py.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from kubespawner.spawner import KubeSpawner
+from traitlets import CFloat, TraitError
+from traitlets.config import LoggingConfigurable
+
+from ..model import Resources
+from ..model.resources import InvalidResources
+from .errors import InvalidOption, SpawnRefused
+
+NAME_LIMIT = 255  #: characters of a job's name
+OTHER = "--unlisted-choice"  #: KubeSpawner's suffix of a value that is no choice of the list
+OWN = ("profile", "hours", "job_name")  #: options that are no profile option
+HOURS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,3})?")
+COUNT = re.compile(r"[0-9]{1,6}")
+REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # would reorder the text around a name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What one request asks for, checked."""
+
+    resources: Resources
+    lease: float  #: seconds
+    name: str = ""
+    profile: str = ""  #: display name
+    options: Mapping[str, Any] = field(default_factory=dict)  #: user_options, as they would be posted again
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What a site allows besides its profiles."""
+
+    default_hours: float
+    max_hours: float
+
+
+class ProfileReader(KubeSpawner):  # type: ignore[misc]  # KubeSpawner ships no types
+    """KubeSpawner's parser, form and overrides, without its constructor, which looks for a cluster."""
+
+    # As text too: an unlisted choice renders "{value}" to a string, which KubeSpawner's own Float refuses.
+    cpu_guarantee = CFloat(None, allow_none=True)
+    cpu_limit = CFloat(None, allow_none=True)
+
+    def __init__(self, **traits: Any) -> None:
+        LoggingConfigurable.__init__(self, **traits)
+
+    @classmethod
+    def of(cls, profile_list: Any, options: Mapping[str, Any] | None = None) -> ProfileReader:
+        """A reader of one request."""
+        reader = cls(user_options=dict(options or {}))
+        reader.profile_list = reader._get_initialized_profile_list(reader._sorted_dict_values(profile_list))
+        return reader
+
+    def parse_form(self, form: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+        """What a submitted form says, unchecked."""
+        kubespawners = {name: values for name, values in form.items() if _is_kubespawners(name)}
+        options = dict(self._options_from_form(kubespawners))
+        for name in ("hours", "job_name"):
+            value = (form.get(name) or [""])[0]
+            if value:
+                options[name] = value
+        return options
+
+    def render(self) -> str:
+        """KubeSpawner's own form, as HTML."""
+        return str(self._render_options_form(self.profile_list))
+
+    def resources(self) -> Resources:
+        """What the chosen profile asks for: the guarantee of each resource counts, else its limit.
+
+        :raises InvalidOption: an option whose number no job may ask for.
+        """
+        profile = self._chosen()
+        self._check_options(profile)
+        try:
+            if profile is not None:
+                self._load_profile(profile["slug"], self.profile_list)
+        except (ValueError, KeyError, TypeError, TraitError, OverflowError) as error:
+            self._blame(error)
+        counts = {**self.extra_resource_limits, **self.extra_resource_guarantees}
+        gpus = {name: self._count(name, value) for name, value in counts.items() if "/" in name}
+        cpus = self._amount("cpu_guarantee", "cpu_limit")
+        memory = self._amount("mem_guarantee", "mem_limit")
+        try:
+            return Resources(cpus=cpus, memory=int(memory), gpus=gpus)
+        except InvalidResources as error:
+            raise InvalidOption(error.field, error.value, error.allowed) from None
+
+    def _chosen(self) -> dict[str, Any] | None:
+        slug = self.user_options.get("profile")
+        if slug is not None and not isinstance(slug, str):
+            raise InvalidOption("profile", slug, "text")
+        if not self.profile_list:
+            if slug:
+                raise InvalidOption("profile", slug, "none: this Hub has no profiles")
+            return None
+        by_slug = {profile["slug"]: profile for profile in self.profile_list}
+        if not slug:
+            return dict(next(profile for profile in self.profile_list if profile.get("default")))
+        if slug not in by_slug:
+            raise InvalidOption("profile", slug, _one_of(by_slug))
+        return dict(by_slug[slug])
+
+    def _check_options(self, profile: Mapping[str, Any] | None) -> None:
+        options = (profile or {}).get("profile_options") or {}
+        known = {*OWN, *options, *(f"{name}{OTHER}" for name in options)}
+        for name in self.user_options:
+            if name not in known:
+                raise InvalidOption("option", name, _one_of(sorted(known)))
+        for name, option in options.items():
+            self._check_option(name, option)
+
+    def _check_option(self, name: str, option: Mapping[str, Any]) -> None:
+        label = str(option.get("display_name") or name)
+        choice, other = self.user_options.get(name), self.user_options.get(f"{name}{OTHER}")
+        choices, unlisted = option.get("choices") or {}, option.get("unlisted_choice") or {}
+        for value in (choice, other):
+            if value is not None and not isinstance(value, str):
+                raise InvalidOption(label, value, "text")
+        if other is not None:
+            if not unlisted.get("enabled"):
+                raise InvalidOption(label, other, _one_of(choices))
+            allowed = str(unlisted.get("validation_message") or "a value that the profile accepts").rstrip(".")
+            # KubeSpawner matches at the start only and takes an empty value for none: "9999\n" and "" would pass.
+            if not other or not re.fullmatch(unlisted.get("validation_regex") or r"[^\x00-\x1f\x7f]+", other):
+                raise InvalidOption(label, other, allowed)
+        elif choice is not None and choice not in choices:
+            raise InvalidOption(label, choice, _one_of(choices))
+
+    def _amount(self, guarantee: str, limit: str) -> float:
+        trait = limit if getattr(self, guarantee) is None else guarantee
+        value = getattr(self, trait)
+        option = self._unlisted_option_of(trait)
+        if option and not (value is not None and 0 < value < math.inf):
+            raise InvalidOption(*option, "more than 0")
+        return float(value or 0)
+
+    def _count(self, name: str, value: object) -> int:
+        text = value if isinstance(value, str) else str(value) if type(value) is int else ""
+        if not COUNT.fullmatch(text) or not text.isascii():
+            label, shown = self._unlisted_option_of("extra_resource_", name) or (name, value)
+            raise InvalidOption(label, shown, "a whole number of GPUs")
+        return int(text)
+
+    def _unlisted_option_of(self, trait: str, key: str = "") -> tuple[str, str] | None:
+        """Label and value of the unlisted choice that set a trait, if one did."""
+        profile = self._chosen() or {}
+        for name, option in (profile.get("profile_options") or {}).items():
+            value = self.user_options.get(f"{name}{OTHER}")
+            overrides = (option.get("unlisted_choice") or {}).get("kubespawner_override") or {}
+            for override, content in overrides.items():
+                if value is not None and override.startswith(trait) and (not key or key in content):
+                    return str(option.get("display_name") or name), value
+        return None
+
+    def _blame(self, error: Exception) -> NoReturn:
+        for trait, allowed in (("cpu_", "a number of CPUs"), ("mem_", "an amount of memory"), ("", "a number")):
+            found = self._unlisted_option_of(trait)
+            if found:
+                raise InvalidOption(*found, allowed) from None
+        words = f"This profile cannot be used, its configuration is wrong: {error}"
+        raise SpawnRefused(words, code="gpuqueue.profile.invalid", status=500) from error
+
+
+def read_wish(options: object, *, profile_list: Any, rules: Rules) -> Wish:
+    """Check what a request asks for, from the form or from the API.
+
+    :raises InvalidOption: naming the field, its value and what is allowed.
+    """
+    checked = unwrapped(options)
+    reader = ProfileReader.of(profile_list, checked)
+    resources = reader.resources()
+    profile = reader._chosen() or {}
+    return Wish(
+        resources=resources,
+        lease=read_hours(checked.get("hours"), rules=rules) * 3600,
+        name=read_name(checked.get("job_name")),
+        profile=str(profile.get("display_name", "")),
+        options=checked,
+    )
+
+
+def unwrapped(options: object) -> dict[str, Any]:
+    """The options of a request. Hub 5.5 keeps a body as it came, so what Hub 6 unwraps is nested there."""
+    if options is None:
+        return {}
+    if not isinstance(options, dict):
+        raise InvalidOption("user_options", options, "an object")
+    inner = options.get("user_options")
+    if len(options) == 1 and "user_options" in options:
+        return unwrapped(inner)
+    return dict(options)
+
+
+def read_hours(value: object, *, rules: Rules) -> float:
+    """How long it may run.
+
+    :raises InvalidOption: no number, not above 0, or over the site's limit.
+    """
+    allowed = f"a number of hours above 0, at most {rules.max_hours:g}"
+    if value is None or value == "":
+        return min(rules.default_hours, rules.max_hours)
+    if isinstance(value, str) and HOURS.fullmatch(value) and value.isascii():
+        hours = float(value)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        hours = float(value) if abs(value) <= rules.max_hours else math.inf
+    else:
+        raise InvalidOption("hours", value, allowed)
+    if not 0 < hours <= rules.max_hours:
+        raise InvalidOption("hours", value, allowed)
+    return hours
+
+
+def read_name(value: object) -> str:
+    """What its owner calls it.
+
+    :raises InvalidOption: no text, too long, or with characters that do not print.
+    """
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise InvalidOption("job_name", value, "text")
+    name = value.strip(" ")
+    if len(name) > NAME_LIMIT:
+        raise InvalidOption("job_name", name, f"at most {NAME_LIMIT} characters, it has {len(name)}")
+    if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or c in REORDERING for c in name):
+        raise InvalidOption("job_name", name, "text without control characters")
+    return name
+
+
+def check_profiles(profile_list: Any) -> None:
+    """Refuse profiles whose options would hide the queue's own fields.
+
+    :raises SpawnRefused: naming profile and option.
+    """
+    for profile in ProfileReader.of(profile_list).profile_list:
+        clash = sorted({*OWN} & {*(profile.get("profile_options") or {})})
+        if clash:
+            words = f"profile {profile['display_name']!r} has an option {clash[0]!r}: the queue uses this name itself"
+            raise SpawnRefused(words, code="gpuqueue.profile.invalid", status=500)
+
+
+def _is_kubespawners(name: str) -> bool:
+    return name == "profile" or name.startswith("profile-option-")
+
+
+def _one_of(names: Any) -> str:
+    shown = [str(name) for name in names]
+    return "one of " + ", ".join(shown[:20]) + (", ..." if len(shown) > 20 else "") if shown else "nothing"

@@ -1,0 +1,290 @@
+"""One turn in the queue: from the request of one start() to a notebook that answers.
+
+Knows the order of the questions and what each answer means: ask, wait, permit, launch, answer, ready. Knows no GPU and
+no other job: those are the queue's. Who takes a turn, and what is launched: queueing.py. How it is asked: client.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, NoReturn, TypeVar
+
+from ..model import State
+from .answering import notebook_answers
+from .client import INSTANCE, Held, QueueClient
+from .errors import InvalidOption, LaunchFailed, QueueRefused, QueueUnreachable, SpawnRefused, Superseded
+from .jobs import AWAY, JobView, Permit, end_words, waiting_words
+from .progress import Progress
+
+T = TypeVar("T")
+
+LAUNCHABLE = frozenset({State.ADMITTED, State.STARTING, State.RESTARTING})
+PERMIT_S = 90.0  #: the queue first ends what an earlier launch left, which takes it up to 20 s
+RECHECK_S = 60.0  #: a stream can lose an event without an error; a missed one costs a user at most this
+AGAIN_S = (1.0, 10.0)  #: first and longest pause between two tries of a request
+
+
+class Turn:
+    """One start() of a queueing spawner, and its job while this process holds it."""
+
+    def __init__(self, spawner: Any, queue: QueueClient, *, body: dict[str, Any]) -> None:
+        self.spawner, self.queue = spawner, queue
+        self.log = spawner.log
+        self.progress: Progress = spawner.queue_progress
+        self.body = body  #: of the request
+        self.posted = False  #: the queue may have accepted it, even if no answer came
+        self.held: Held | None = None  #: the job, once the queue has named it
+        self.permit: Permit | None = None  #: of the last launch
+        self.ending = False  #: a failed launch is being ended: its class's stop() needs true answers from poll()
+        self._renew()
+
+    async def take(self) -> str:
+        """Return the URL of a notebook that answers and that the queue knows to run.
+
+        :raises SpawnRefused: the job ended, or was not accepted.
+        """
+        held = self._adopt(await self._ask())
+        while True:
+            held = await self._wait(held)
+            permit = await self._ask_permit(held)
+            if permit is None:
+                continue
+            self.permit = permit
+            try:
+                url = await self._launch(permit, held)
+                if await self._tell_ready(permit, held):
+                    return url
+                await self._end_launch()
+            except Superseded:
+                await self._end_launch()
+            except LaunchFailed as failure:
+                await self._end_launch()
+                await self._tell_failed(permit, held, str(failure))
+
+    async def withdraw(self) -> None:
+        """Tell the queue that the job is not wanted any more.
+
+        A request whose answer never came is posted again first, to learn which job it became.
+
+        :raises QueueUnreachable: it gave no answer.
+        """
+        if not self.posted:
+            return
+        try:
+            job = self.held.view.id if self.held else (await self._post()).id
+            await stop_job(self.queue, job)
+        except QueueRefused as refused:
+            self.log.info("Nothing to withdraw for %s: %s", self.spawner._log_name, refused.message)
+
+    async def insist_on_withdrawal(self) -> None:
+        """Tell it for as long as it takes: what a user cancelled must not come back."""
+        await self._insist(self.withdraw, phase="withdrawing", percent=0)
+
+    def let_go(self) -> None:
+        """Say that this process no longer holds the job."""
+        if self.held is not None:
+            self.queue.release(self.held.view.id)
+
+    # Asking and waiting
+
+    def _renew(self) -> None:
+        self.body["request"] = secrets.token_urlsafe(16)  # a repeated POST with it is harmless
+
+    def _adopt(self, view: JobView) -> Held:
+        if self.held is not None and self.held.view.id != view.id:  # a queue that was restored from a backup
+            self.queue.release(self.held.view.id)
+        self.held = self.queue.hold(view)
+        self.spawner.note_job(view)
+        return self.held
+
+    async def _ask(self) -> JobView:
+        """Put the request to the queue, for as long as it takes."""
+        return await self._insist(self._post, phase="asking", percent=2)
+
+    async def _post(self) -> JobView:
+        while True:
+            try:
+                answer = await self.queue.post("/spawner/v1/jobs", self.body)
+            except QueueUnreachable as error:
+                self.posted = self.posted or error.received
+                raise
+            except asyncio.CancelledError:
+                self.posted = True
+                raise
+            except QueueRefused as refused:
+                if refused.code != "gpuqueue.job.stopping":
+                    raise
+                self.progress.show("ending", 3, "The previous notebook is still ending.")
+                await asyncio.sleep(AGAIN_S[0])
+            else:
+                self.posted = True
+                return JobView.of_document(answer["job"])
+
+    async def _wait(self, held: Held) -> Held:
+        """Return when the job may be launched.
+
+        :raises SpawnRefused: it ended.
+        """
+        first = held.view.place or 1
+        while held.view.state not in LAUNCHABLE:
+            job = held.view
+            if job.final:
+                raise SpawnRefused(end_words(job), code=f"gpuqueue.job.{job.end or 'ended'}")
+            self._show_waiting(job, first)
+            if job.state is State.RUNNING:  # somebody else's launch of it: ask for it as a new start would
+                await asyncio.sleep(AGAIN_S[0])
+                self._renew()
+                held = self._adopt(await self._ask())
+            elif not await held.change(within=RECHECK_S):
+                held = self._adopt(await self._ask())
+        self.progress.show("turn", 70, waiting_words(held.view, now=self.spawner.clock()), held.view)
+        return held
+
+    def _show_waiting(self, job: JobView, first: int) -> None:
+        if self.queue.away:
+            self.progress.show("waiting", 5, AWAY, job, reachable=False)
+            return
+        done = 1 - min(job.place or first, first) / first
+        words = waiting_words(job, now=self.spawner.clock())
+        self.progress.show("waiting", 5 + int(60 * done), words, job)
+
+    # Launching
+
+    async def _ask_permit(self, held: Held) -> Permit | None:
+        """Ask for the launch; None: the job moved on meanwhile."""
+        job = held.view
+
+        async def ask() -> Permit:
+            body = {"instance": INSTANCE, "version": held.view.version}
+            return Permit.of_document(await self.queue.post(f"/spawner/v1/jobs/{job.id}/launch", body, within=PERMIT_S))
+
+        self.progress.show("permit", 72, "Your GPUs are being made ready.", job)
+        try:
+            permit = await self._insist(ask, phase="permit", percent=72, job=job)
+        except SpawnRefused as refused:
+            await self._catch_up(held, refused)
+            return None
+        held.update(permit.job)
+        return permit
+
+    async def _launch(self, permit: Permit, held: Held) -> str:
+        limit = self.spawner.launch_timeout
+        self.progress.show("launching", 75, "Starting your notebook.", held.view)
+        try:
+            async with asyncio.timeout(limit):
+                url = await self._while_mine(self.spawner.launch_permitted(permit), permit, held)
+                self.progress.show("answering", 85, "Your notebook starts; waiting for its first answer.", held.view)
+                await self._while_mine(notebook_answers(self.spawner, url), permit, held)
+        except TimeoutError:
+            raise LaunchFailed(f"the notebook did not answer within {limit:g} s") from None
+        except (LaunchFailed, Superseded):
+            raise
+        except Exception as error:  # whatever a spawner's start() raises
+            self.log.exception("Launch %s of job %s failed", permit.launch, permit.job.id)
+            raise LaunchFailed(str(getattr(error, "jupyterhub_message", None) or error or repr(error))) from error
+        return str(url)
+
+    async def _while_mine(self, doing: Coroutine[Any, Any, T], permit: Permit, held: Held) -> T:
+        """Go on with a launch only while it is the job's current one."""
+        task = asyncio.create_task(doing, name=f"gpuqueue launch {permit.job.id}/{permit.launch}")
+        try:
+            while not task.done():
+                job = held.view
+                if job.state is not State.STARTING or job.launch != permit.launch:
+                    raise Superseded
+                change = asyncio.create_task(held.change(within=RECHECK_S), name="gpuqueue change")
+                await asyncio.wait({task, change}, return_when=asyncio.FIRST_COMPLETED)
+                change.cancel()
+            return task.result()
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+    async def _end_launch(self) -> None:
+        self.ending = True
+        try:
+            await self.spawner.end_launch(now=True)
+        finally:
+            self.ending = False
+
+    # Reporting
+
+    async def _tell_ready(self, permit: Permit, held: Held) -> bool:
+        """Report the notebook; False: the job moved on meanwhile.
+
+        :raises LaunchFailed: it ended before it could be reported.
+        """
+
+        async def tell() -> JobView:
+            if await self.spawner.poll_launch() is not None:
+                raise LaunchFailed("the notebook ended right after its start")
+            answer = await self.queue.post(f"/spawner/v1/jobs/{permit.job.id}/ready", {"launch": permit.launch})
+            return JobView.of_document(answer["job"])
+
+        self.progress.show("ready", 95, "Your notebook answers.", held.view)
+        try:
+            held.update(await self._insist(tell, phase="ready", percent=95, job=held.view))
+        except SpawnRefused as refused:
+            await self._catch_up(held, refused)
+            # The first answer may have been lost: running under this launch number is what was to be told.
+            return held.view.state is State.RUNNING and held.view.launch == permit.launch
+        return True
+
+    async def _tell_failed(self, permit: Permit, held: Held, message: str) -> None:
+        self.log.warning("Launch %s of job %s failed: %s", permit.launch, permit.job.id, message)
+        body = {"launch": permit.launch, "message": message[:1000]}
+
+        async def tell() -> JobView:
+            answer = await self.queue.post(f"/spawner/v1/jobs/{permit.job.id}/failed", body)
+            return JobView.of_document(answer["job"])
+
+        self.progress.show("failed", 80, f"This launch failed: {message}", held.view)
+        try:
+            held.update(await self._insist(tell, phase="failed", percent=80, job=held.view))
+        except SpawnRefused as refused:
+            await self._catch_up(held, refused)
+
+    async def _catch_up(self, held: Held, refused: SpawnRefused) -> None:
+        """The stream tells what became of the job; the pause keeps a dispute from turning in circles."""
+        self.log.info("Job %s took another course: %s", held.view.id, refused.jupyterhub_message)
+        await held.change(within=AGAIN_S[0])
+
+    async def _insist(
+        self, ask: Callable[[], Awaitable[T]], *, phase: str, percent: int, job: JobView | None = None
+    ) -> T:
+        """Repeat a request until the queue answers.
+
+        :raises SpawnRefused: it answered no.
+        """
+        pause, longest = AGAIN_S
+        while True:
+            try:
+                return await ask()
+            except QueueRefused as refused:
+                _refuse(refused)
+            except QueueUnreachable as error:
+                self.log.warning("The queue did not answer for %s: %s", self.spawner._log_name, error)
+            words = AWAY if job else "The queue does not answer right now; trying again."
+            self.progress.show(phase, percent, words, job, reachable=False)
+            await asyncio.sleep(pause)
+            pause = min(longest, pause * 1.5)
+
+
+async def stop_job(queue: QueueClient, job: int) -> None:
+    """Cancel a waiting job, end a running one.
+
+    :raises QueueUnreachable: no answer.
+    :raises QueueRefused: it does not exist.
+    """
+    await queue.post(f"/spawner/v1/jobs/{job}/stop", {"instance": INSTANCE})
+
+
+def _refuse(refused: QueueRefused) -> NoReturn:
+    document = refused.document
+    if "field" in document:
+        allowed = str(document.get("allowed") or "less")
+        raise InvalidOption(str(document["field"]), document.get("value"), allowed, code=refused.code) from refused
+    raise SpawnRefused(refused.message, code=refused.code, status=refused.status) from refused

@@ -1,0 +1,87 @@
+"""Which numeric user each person's notebooks run under, and the folder that stays theirs between servers.
+
+Knows files and numbers; no passwd, no directory. Who asks: local.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import stat
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
+
+from .errors import SpawnRefused
+
+FOLDER_NAME_LIMIT = 200  #: file systems take 255 bytes
+
+
+class NumberedUsers:
+    """Gives each name a number of its own in a range, for good: it is never given to a second one."""
+
+    def __init__(self, path: Path, *, first: int, count: int) -> None:
+        self.path, self.first, self.count = path, first, count
+
+    def number(self, name: str) -> int:
+        """The number of `name`, given out on first use.
+
+        :raises SpawnRefused: the range is used up.
+        """
+        with closing(self._open()) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            row = connection.execute("SELECT number FROM users WHERE name = ?", (name,)).fetchone()
+            if row is None:
+                taken = {number for (number,) in connection.execute("SELECT number FROM users")}
+                free = next((n for n in range(self.first, self.first + self.count) if n not in taken), None)
+                if free is None:
+                    words = f"all {self.count} numeric users from {self.first} on are given out"
+                    raise SpawnRefused(f"No notebook can be started: {words}.", code="gpuqueue.users.full", status=500)
+                connection.execute("INSERT INTO users VALUES (?, ?)", (name, free))
+                row = (free,)
+            connection.execute("COMMIT")
+            return int(row[0])
+
+    def _open(self) -> sqlite3.Connection:
+        os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        connection = sqlite3.connect(self.path, timeout=10, isolation_level=None)
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("CREATE TABLE IF NOT EXISTS users (name TEXT PRIMARY KEY, number INTEGER UNIQUE NOT NULL)")
+        return connection
+
+
+def folder_name(user: str) -> str:
+    """A file name for a user's name: one for each, never a path."""
+    name = quote(user, safe="@+=").replace("~", "%7E")
+    if name.startswith("."):
+        name = "%2E" + name[1:]
+    if len(name) > FOLDER_NAME_LIMIT:
+        name = name[:100] + "~" + hashlib.sha256(user.encode()).hexdigest()
+    return name
+
+
+def own_folder(homes: Path, user: str, *, uid: int, gid: int, as_root: bool) -> Path:
+    """The folder of `user`, made on first use, readable by nobody else.
+
+    :raises SpawnRefused: something else stands in its place.
+    """
+    homes.mkdir(mode=0o755, parents=True, exist_ok=True)
+    folder = homes / folder_name(user)
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode):
+            raise _wrong_folder(f"{folder} is not a folder.") from None
+        if as_root and found.st_uid != uid:
+            owner = f"{folder} belongs to the numeric user {found.st_uid}, your notebooks run as {uid}."
+            raise _wrong_folder(owner) from None
+    else:
+        if as_root:
+            os.chown(folder, uid, gid, follow_symlinks=False)
+    return folder
+
+
+def _wrong_folder(words: str) -> SpawnRefused:
+    return SpawnRefused(f"Your folder cannot be used: {words}", code="gpuqueue.home.wrong", status=500)

@@ -1,0 +1,50 @@
+"""A fake manager, and Hubs that end with their test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from .fake_manager import SECRET, FakeManager
+from .hubs import Hub
+
+
+@pytest_asyncio.fixture
+async def manager() -> AsyncIterator[FakeManager]:
+    """A manager that listens."""
+    fake = FakeManager()
+    await fake.open()
+    yield fake
+    await fake.close()
+
+
+@pytest.fixture
+def homes() -> Path:
+    """A folder that every user may enter, unlike pytest's own."""
+    folder = Path(tempfile.mkdtemp(prefix="homes-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest_asyncio.fixture
+async def hub(tmp_path: Path, homes: Path, manager: FakeManager) -> AsyncIterator[Hub]:
+    """A Hub that is not started yet."""
+    secret = tmp_path / "secret"
+    secret.write_text(SECRET)
+    secret.chmod(0o600)
+    hub = Hub(folder=tmp_path, manager_url=manager.url, homes=homes)
+    yield hub
+    await hub.kill()
+    for claim in manager.claims:  # each notebook leads a session of its own
+        try:
+            os.killpg(claim["pid"], signal.SIGKILL)
+        except ProcessLookupError:
+            continue
