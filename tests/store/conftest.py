@@ -23,6 +23,12 @@ def server() -> Iterator[PostgreSQL]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def shared(server: PostgreSQL) -> str:
+    """The address of a database that each test finds empty."""
+    return server.database()
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def backend(request: pytest.FixtureRequest) -> str:
     """The kind of database."""
@@ -35,7 +41,9 @@ def address(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> str
     if backend == "sqlite":
         return f"sqlite:///{tmp_path}/queue.sqlite"
     server: PostgreSQL = request.getfixturevalue("server")
-    return server.database()
+    shared: str = request.getfixturevalue("shared")
+    server.empty(shared)
+    return shared
 
 
 @pytest.fixture
