@@ -120,7 +120,7 @@ class GPUQueueLocalSpawner(QueueingMixin, LocalProcessSpawner):  # type: ignore[
             stdout=DEVNULL,
             start_new_session=True,
             cwd="/",
-            env={"PATH": os.defpath},
+            env={"PATH": os.defpath, **permit.environment},  # its mark: the queue takes a claim from no other process
         )
         self.pid = self.proc.pid
         self.pid_started = started(self.pid) or 0
