@@ -59,6 +59,7 @@ def replaced(job: Job, new: NewJob, *, now: float) -> Change | None:
     if job.state not in WITHOUT_PROCESS or same_wish(job, new):
         return None
     fields = {
+        "request": new.request,
         "name": new.name,
         "profile": new.profile,
         "resources": new.resources,
@@ -81,12 +82,12 @@ def same_wish(job: Job, new: NewJob) -> bool:
 
 def hold(job: Job, *, by: str, note: str) -> Change:
     """Hold it back; it keeps its place."""
-    return Change(event=Event.HOLD, by=by, note=note, fields={"message": note, "by": by})
+    return Change(event=Event.HOLD, by=by, note=note, fields={"message": note})
 
 
 def release(job: Job, *, by: str, note: str) -> Change:
     """Let it go on."""
-    return Change(event=Event.RELEASE, by=by, note=note, fields={"message": "", "by": ""})
+    return Change(event=Event.RELEASE, by=by, note=note, fields={"message": ""})
 
 
 def stop(
@@ -98,9 +99,9 @@ def stop(
     if job.state in WITHOUT_PROCESS:
         end = End.CANCELLED if end is End.STOPPED else end
         event = Event.REJECT if end is End.REJECTED else Event.CANCEL
-        fields: dict[str, Any] = {"end": end, "by": by, "message": message or note, "ended": now}
+        fields: dict[str, Any] = {"end": end, "message": message or note, "ended": now}
         return Change(event=event, by=by, note=note, detail={"end": str(end), "message": message}, fields=fields)
-    fields = {"end": end, "by": by, "message": message or note}
+    fields = {"end": end, "message": message or note}
     return Change(event=Event.STOP, by=by, note=note, detail={"end": str(end), "message": message}, fields=fields)
 
 

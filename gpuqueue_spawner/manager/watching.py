@@ -92,11 +92,11 @@ class Watch:
         self._seen = begun
         self._seen_processes = observation.jobs
         self._take(observation)
+        async with self._looked:
+            self._looked.notify_all()
         for job in self.manager.queue.holding():
             if versions.get(job.id) == job.version:  # else it moved since the look began: what was seen is too old
                 await self._conclude(job, observation.jobs.get(job.key, ()))
-        async with self._looked:
-            self._looked.notify_all()
 
     def _blind(self, error: CapacityUnavailable | TimeoutError) -> None:
         words = error.words if isinstance(error, CapacityUnavailable) else "This machine does not say what is free."

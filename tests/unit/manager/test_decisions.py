@@ -1,0 +1,176 @@
+"""What a happening does to one job."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gpuqueue_spawner.manager import Refused, decisions
+from gpuqueue_spawner.model import End, Event, InvalidTransition, Job, Placement, Resources, State
+
+NOW = 1000.0
+PLACE = Placement(node="dgx1", devices=("a",))
+
+
+def job(state: State, **fields: Any) -> Job:
+    holding = state not in (State.QUEUED, State.HELD, State.ENDED)
+    base = Job(
+        user="alice", server="", request="r" * 16, resources=Resources(cpus=1), lease=3600.0, options={"profile": "x"},
+        id=7, key="k", state=state, version=3, submitted=1.0, queued=1.0, placement=PLACE if holding else None, launch=1,
+    )  # fmt: skip
+    return replace(base, **fields)
+
+
+def test_stopping_what_has_no_process_ends_it_at_once() -> None:
+    """Nothing can be left of a job that was never launched."""
+    for state in (State.QUEUED, State.HELD, State.ADMITTED):
+        change = decisions.stop(job(state), now=NOW, by="alice")
+
+        assert change is not None
+        assert change.event is Event.CANCEL
+        assert change.fields["end"] is End.CANCELLED
+
+
+def test_stopping_what_may_have_a_process_waits_until_it_is_gone() -> None:
+    for state in (State.STARTING, State.RUNNING, State.RESTARTING):
+        change = decisions.stop(job(state), now=NOW, by="alice")
+
+        assert change is not None
+        assert (change.event, change.fields["end"]) == (Event.STOP, End.STOPPED)
+
+
+def test_the_first_end_stays() -> None:
+    """A job that is on its way to one end gets no other."""
+    assert decisions.stop(job(State.STOPPING, end=End.EXPIRED), now=NOW, by="alice") is None
+    assert decisions.stop(job(State.ENDED, end=End.EXPIRED), now=NOW, by="alice") is None
+
+
+def test_a_job_that_only_goes_back_to_the_queue_can_be_stopped() -> None:
+    change = decisions.stop(job(State.STOPPING), now=NOW, by="alice")
+
+    assert change is not None
+    assert change.fields["end"] is End.STOPPED
+
+
+def test_cancel_refuses_what_was_launched_and_names_what_is_possible() -> None:
+    with pytest.raises(Refused) as refused:
+        decisions.cancel(job(State.RUNNING), now=NOW, by="alice")
+
+    assert refused.value.code == "gpuqueue.job.state"
+    assert "stop" in refused.value.possible
+
+
+def test_equal_options_keep_the_place_and_others_get_a_new_one() -> None:
+    mine = job(State.QUEUED)
+
+    assert decisions.replaced(mine, replace(mine, request="other request"), now=NOW) is None
+    change = decisions.replaced(mine, replace(mine, options={"profile": "y"}), now=NOW)
+    assert change is not None
+    assert (change.event, change.fields["queued"]) == (Event.REPLACE, NOW)
+
+
+def test_a_new_start_of_a_running_job_means_that_the_hub_lost_it() -> None:
+    """The process is ended and launched anew on the same GPUs; other options do not matter."""
+    change = decisions.replaced(job(State.RUNNING), replace(job(State.RUNNING), options={}), now=NOW)
+
+    assert change is not None
+    assert change.event is Event.RESTART
+
+
+def test_a_later_launch_voids_an_earlier_claim() -> None:
+    starting = job(State.STARTING, launch=2)
+
+    with pytest.raises(Refused):
+        decisions.claim(starting, launch=1, pid=5, started=9)
+    assert decisions.claim(starting, launch=2, pid=5, started=9) is not None
+
+
+def test_a_ticket_serves_one_process_only() -> None:
+    claimed = job(State.STARTING, pid=5, pid_started=9)
+
+    assert decisions.claim(claimed, launch=1, pid=5, started=9) is None
+    with pytest.raises(Refused):
+        decisions.claim(claimed, launch=1, pid=6, started=9)
+
+
+@pytest.mark.parametrize("state", [state for state in State if state is not State.STARTING])
+def test_nothing_but_a_starting_job_takes_a_claim(state: State) -> None:
+    end = End.STOPPED if state is State.ENDED else None
+    with pytest.raises(Refused):
+        decisions.claim(job(state, end=end), launch=1, pid=5, started=9)
+
+
+def test_a_failed_launch_is_tried_again_twice_and_then_is_the_end() -> None:
+    first = decisions.failed(job(State.STARTING), launch=1, message="no", retries=2)
+    last = decisions.failed(job(State.STARTING, failures=2), launch=1, message="no", retries=2)
+
+    assert first is not None
+    assert "end" not in first.fields
+    assert last is not None
+    assert last.fields["end"] is End.FAILED
+
+
+def test_a_restart_keeps_the_end_of_the_lease() -> None:
+    again = job(State.STARTING, started=500.0, ends=4100.0)
+
+    change = decisions.ready(again, launch=1, now=NOW)
+
+    assert change is not None
+    assert (change.fields["started"], change.fields["ends"]) == (500.0, 4100.0)
+
+
+def test_extending_stops_at_the_sites_limit() -> None:
+    running = job(State.RUNNING, ends=5000.0, extended=600.0)
+
+    change = decisions.extend(running, by="alice", seconds=7200.0, limit=1000.0)
+
+    assert change.fields["ends"] == 5400.0
+    with pytest.raises(Refused):
+        decisions.extend(replace(running, extended=1000.0), by="alice", seconds=7200.0, limit=1000.0)
+
+
+def lease(it: Job, *, now: float, since: float = 0.0) -> decisions.Change | None:
+    return decisions.lease(it, now=now, warning=600.0, since=since)
+
+
+def test_a_lease_warns_then_ends() -> None:
+    running = job(State.RUNNING, ends=5000.0)
+
+    assert lease(running, now=4399.0) is None
+    warned = lease(running, now=4400.0)
+    assert warned is not None
+    assert warned.event is Event.WARN
+    told = replace(running, **warned.fields)
+    assert lease(told, now=4999.0) is None
+    ended = lease(told, now=5000.0)
+    assert ended is not None
+    assert ended.fields["end"] is End.EXPIRED
+
+
+def test_a_lease_that_ran_out_unseen_gets_its_warning_time_anew() -> None:
+    """Also when it was warned before the queue went away."""
+    for warned in (None, 4400.0):
+        running = job(State.RUNNING, ends=5000.0, warned=warned)
+
+        change = lease(running, now=9000.0, since=9000.0)
+
+        assert change is not None
+        assert (change.event, change.fields["ends"]) == (Event.WARN, 9600.0)
+        assert lease(replace(running, **change.fields), now=9599.0, since=9000.0) is None
+        end = lease(replace(running, **change.fields), now=9600.0, since=9000.0)
+        assert end is not None
+        assert end.event is Event.STOP
+
+
+def test_a_clock_that_went_back_ends_nothing() -> None:
+    """Warned at a time that has not come yet by the new clock: warned again in good time."""
+    running = job(State.RUNNING, ends=5000.0, warned=4400.0)
+
+    assert lease(running, now=1400.0, since=1400.0) is None
+
+
+def test_extending_what_does_not_run_names_the_state() -> None:
+    with pytest.raises(InvalidTransition, match="queued"):
+        decisions.extend(job(State.QUEUED), by="alice", seconds=1, limit=1)
