@@ -5,10 +5,12 @@ Knows records and the seams. This machine: local.py.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from traitlets import Unicode
+from traitlets import TraitError, Unicode, validate
 from traitlets.config import Configurable
 
 from ..model import Node
@@ -72,6 +74,14 @@ class Capacity(Configurable):
         .. versionadded:: 0.1
         """,
     )
+
+    @validate("instance")
+    def _check_instance(self, proposal: Any) -> Any:
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", proposal["value"]):
+            raise TraitError(
+                f"{type(self).__name__}.instance is {proposal['value']!r}; allowed are 1 to 64 letters, digits, - and _"
+            )
+        return proposal["value"]
 
     def look(self) -> Observation:
         """Look at everything once. The manager calls it every few seconds and when a job may have ended.

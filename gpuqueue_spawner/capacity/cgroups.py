@@ -5,6 +5,7 @@ Knows the file systems of cgroup v1 and v2. Which process is whose where there a
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 from . import procfs
 
 HIERARCHIES = ("pids", "freezer")  # of v1, the better first: both only count or hold, none limits anything by itself
+_NO_LIST = {errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP}  # removed meanwhile; a threaded one, listed a level up
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 
@@ -119,8 +121,10 @@ class CGroups:
             for folder in (top, *_below(top)):
                 try:
                     pids = procfs.read(str(folder / "cgroup.procs"), 16 << 20).split()
-                except OSError:  # removed meanwhile, or a threaded one, which lists its processes one level up
-                    continue
+                except OSError as error:
+                    if error.errno in _NO_LIST:
+                        continue
+                    raise
                 found.update(dict.fromkeys(map(int, pids), key))
         return found
 
@@ -154,7 +158,7 @@ def _folders(folder: Path) -> Iterator[Path]:
     try:
         with os.scandir(folder) as entries:
             yield from (Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False))
-    except OSError:
+    except FileNotFoundError:
         return
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 from ..model import Device
-from .base import Mark, Process
+from .base import Process
 
 SHOWN = 2  # users of one GPU named in its words
 
@@ -19,33 +19,37 @@ class Gpu:
     """One GPU as its driver reports it."""
 
     device: Device
-    pids: tuple[int, ...] = ()  #: processes that use it
+    pids: tuple[int, ...] = ()  #: processes that compute on it
+    drawing: tuple[int, ...] = ()  #: processes that draw on it; some do both
     broken: str = ""  #: why nobody can use it now, in words for people
     unfit: str = ""  #: why the queue never gives it out, in words for people
 
 
 def judge(
-    gpu: Gpu, *, owners: Mapping[int, str], marked: Mapping[str, Mark], describe: Callable[[int], Process | None]
+    gpu: Gpu,
+    *,
+    owners: Mapping[int, str],
+    given: Mapping[str, Collection[str]],
+    displays: Collection[str],
+    describe: Callable[[int], Process | None],
 ) -> Device:
     """Tell whether a GPU may be given out: set `foreign` where it may not.
 
     :param owners: job key by pid.
-    :param marked: the GPUs that each job was given.
+    :param given: the GPUs that each job was given.
+    :param displays: programs that may draw on a GPU without using it up.
     :param describe: looks up a process by pid; None: it is not seen from here.
     """
     if gpu.unfit or gpu.broken:
         return replace(gpu.device, foreign=gpu.unfit or gpu.broken)
     strangers = []
-    for pid in sorted(set(gpu.pids)):
-        key = owners.get(pid)
-        if key is None:
-            strangers.append(_words(pid, describe(pid)))
-        elif gpu.device.id not in marked.get(key, _UNMARKED).devices:
-            strangers.append(f"{_words(pid, describe(pid))} of a job that was not given it")
+    for pid in sorted({*gpu.pids, *gpu.drawing}):
+        key, process = owners.get(pid), describe(pid)
+        if key is not None and gpu.device.id not in given.get(key, ()):
+            strangers.append(f"{_words(pid, process)} of a job that was not given it")
+        elif key is None and not (pid not in gpu.pids and process is not None and process.command in displays):
+            strangers.append(_words(pid, process))
     return replace(gpu.device, foreign=_sentence(strangers))
-
-
-_UNMARKED = Mark(launch=0)
 
 
 def _words(pid: int, process: Process | None) -> str:

@@ -6,19 +6,20 @@ Knows the machine. GPUs: nvml.py and simulated.py; whose process is whose: proce
 from __future__ import annotations
 
 import logging
+import math
 import os
 import socket
 from collections.abc import Collection
-from functools import cached_property
 from typing import Any
 
 import psutil
 from jupyterhub.traitlets import ByteSpecification
-from traitlets import Float, Integer, TraitError, Unicode, default, validate
+from traitlets import Float, Integer, List, TraitError, Unicode, default, validate
 
 from ..model import Device, Node, Resources
-from . import cgroups, ending, procfs, simulated
+from . import ending, procfs, simulated
 from .base import Capacity, Observation, Process
+from .cgroups import CGroups, usable
 from .devices import Gpu, judge
 from .nvml import NvmlReader
 from .processes import Census, ProcessTable
@@ -61,7 +62,6 @@ class LocalCapacity(Capacity):
     )
 
     cpus = Float(
-        min=0.01,
         config=True,
         help="""
         CPU cores to give out to jobs; by default all that the manager may use.
@@ -96,6 +96,20 @@ class LocalCapacity(Capacity):
         """,
     )
 
+    display_programs = List(
+        Unicode(),
+        ["Xorg", "Xwayland", "gnome-shell", "kwin_x11", "kwin_wayland", "plasmashell"],
+        config=True,
+        help="""
+        Names of programs that may draw on a GPU while a job has it; any other program outside the queue makes its GPU
+        one that is not given out.
+
+        Add the programs of the desktop on a machine with a screen. One that computes on a GPU never counts as such.
+
+        .. versionadded:: 0.1
+        """,
+    )
+
     @default("cpus")
     def _default_cpus(self) -> float:
         return float(len(os.sched_getaffinity(0)))
@@ -108,22 +122,24 @@ class LocalCapacity(Capacity):
     def _default_node_name(self) -> str:
         return socket.gethostname()
 
-    @validate("memory", "node_name")
-    def _check_given(self, proposal: Any) -> Any:
-        if not proposal["value"]:
-            name = proposal["trait"].name
-            raise TraitError(f"LocalCapacity.{name} is {proposal['value']!r}; it must be set, or left to its default")
-        return proposal["value"]
+    @validate("cpus")
+    def _check_cpus(self, proposal: Any) -> Any:
+        return _refuse(proposal, 0 < proposal["value"] < math.inf, "a number of cores above 0")
 
-    @cached_property
-    def _table(self) -> ProcessTable:
+    @validate("memory")
+    def _check_memory(self, proposal: Any) -> Any:
+        return _refuse(proposal, proposal["value"] > 0, "a number of bytes above 0")
+
+    @validate("node_name")
+    def _check_node_name(self, proposal: Any) -> Any:
+        return _refuse(proposal, bool(proposal["value"].strip()), "a name")
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         if not self.instance:
             raise TraitError("LocalCapacity.instance is not set: the manager gives the id of this installation")
-        return ProcessTable(self.instance, cgroups.CGroups(self.instance, cgroups.usable()))
-
-    @cached_property
-    def _nvml(self) -> NvmlReader:
-        return NvmlReader()
+        self._nvml = NvmlReader()
+        self._table = ProcessTable(self.instance, CGroups(self.instance, usable()))
 
     def read_gpus(self) -> tuple[Gpu, ...]:
         """Every GPU and the pids that use it.
@@ -138,7 +154,9 @@ class LocalCapacity(Capacity):
         """Look at GPUs, then at processes: what uses a GPU was there before, so the look finds it."""
         gpus = self.read_gpus()
         census = self._table.census()
-        if any(pid not in census.stats for gpu in gpus for pid in gpu.pids):  # one that ended in between, most likely
+        if any(
+            pid not in census.stats for gpu in gpus for pid in (*gpu.pids, *gpu.drawing)
+        ):  # one that ended in between, most likely
             gpus = self.read_gpus()
             census = self._table.census()
         devices = tuple(self._judged(gpu, census) for gpu in gpus)
@@ -147,12 +165,9 @@ class LocalCapacity(Capacity):
 
     def _judged(self, gpu: Gpu, census: Census) -> Device:
         def describe(pid: int) -> Process | None:
-            stat = census.stats.get(pid)
-            if stat is None:
-                return None
-            return Process(pid=pid, started=stat.started, uid=procfs.uid(pid), command=stat.command)
+            return procfs.describe(census.stats[pid]) if pid in census.stats else None
 
-        return judge(gpu, owners=census.owners, marked=census.marked, describe=describe)
+        return judge(gpu, owners=census.owners, given=census.given, displays=self.display_programs, describe=describe)
 
     def _node(self, devices: tuple[Device, ...], fit: Collection[Device]) -> Node:
         counts: dict[str, int] = {}
@@ -187,7 +202,6 @@ class LocalCapacity(Capacity):
         """Remove the job's cgroup once it is empty."""
         if not self._table.cgroups.release(key):
             log.warning("job %s: its cgroup is not empty and stays", key)
-        self._table.forget(key)
 
     def prepared(self) -> tuple[str, ...]:
         """The keys of all jobs that have a cgroup."""
@@ -205,3 +219,9 @@ class LocalCapacity(Capacity):
             return "no GPUs: no NVIDIA driver is installed"
         models = sorted({gpu.device.model for gpu in gpus})
         return f"{len(gpus)} GPUs ({', '.join(models) or 'none'})"
+
+
+def _refuse(proposal: Any, fine: bool, allowed: str) -> Any:
+    if not fine:
+        raise TraitError(f"LocalCapacity.{proposal['trait'].name} is {proposal['value']!r}; allowed is {allowed}")
+    return proposal["value"]

@@ -1,12 +1,14 @@
 """Which living process belongs to which job, remembered from look to look.
 
 A process belongs to a job by, in this order: the cgroup it is in; what was known of it before, by pid and start time;
-the mark in its environment; its parent; the leader of its session. What is known stays for the life of the process, so
-a child that cleared its environment, or whose parents ended, is still known if it was seen once before.
+its parent; the leader of its session; the mark in its environment. The mark comes last, as anybody can write one: what
+a job starts stays with that job. What is known stays for the life of the process, so a child that cleared its
+environment, or whose parents ended, is still known if it was seen once before.
 
-Known weakness: without cgroups, a process that clears its environment, starts a session of its own and loses its
-parent, all between two looks, is not found. If it uses a GPU, that GPU shows as used by a stranger, and is not given
-out.
+Known weaknesses. Without cgroups, a process that clears its environment, starts a session of its own and loses its
+parent, all between two looks, is not found, nor is one that another service starts for its user (cron, systemd --user,
+a container engine). If it uses a GPU, that GPU shows as used by a stranger, and is not given out. And whoever may start
+programs on this machine outside the queue can mark them as a job's, at the price that they end with it.
 
 Knows /proc and cgroups. How they are ended: ending.py.
 """
@@ -67,6 +69,7 @@ class Census:
 
     jobs: Mapping[str, tuple[Process, ...]]  #: living processes by job key, oldest first
     marked: Mapping[str, Mark]  #: of jobs that have a living process
+    given: Mapping[str, tuple[str, ...]]  #: GPUs by job key: as given out, else as marked
     owners: Mapping[int, str]  #: job key by pid
     stats: Mapping[int, Stat]  #: every process of the machine
 
@@ -78,7 +81,9 @@ class Memory:
     known: dict[Identity, str] = field(default_factory=dict)  #: job key of each process once seen as a job's
     sessions: dict[int, tuple[str, int]] = field(default_factory=dict)  #: job key and leader's start time by session
     signs: dict[int, tuple[int, tuple[str, ...], Sign | None]] = field(default_factory=dict)  #: by pid: start, image
-    marks: dict[str, Mark] = field(default_factory=dict)  #: by job key
+    marks: dict[str, Mark] = field(default_factory=dict)  #: by job key, from environments
+    given: dict[str, tuple[str, ...]] = field(default_factory=dict)  #: GPUs by job key, from who gave them out
+    alive: frozenset[str] = frozenset()  #: jobs that had a living process at the last look
 
 
 class ProcessTable:
@@ -98,6 +103,8 @@ class ProcessTable:
             raise CapacityUnavailable("The processes of this server cannot be read: the system does not answer.")
         try:
             yield
+        except OSError as error:  # no file descriptor left, say: what was not read must not look like gone
+            raise CapacityUnavailable(f"The processes of this server cannot be read: {error}.") from error
         finally:
             self._lock.release()
 
@@ -109,19 +116,20 @@ class ProcessTable:
         :raises CapacityUnavailable: /proc cannot be read.
         """
         with self._alone():
-            before = set(self._memory.known.values())
-            try:
+            census = self._walk()
+            if self._memory.alive - census.jobs.keys():
                 census = self._walk()
-                if before - census.jobs.keys():
-                    census = self._walk()
-            except OSError as error:
-                raise CapacityUnavailable(f"The processes of this server cannot be read: {error}.") from error
-            for key in self._memory.marks.keys() - census.jobs.keys():
-                del self._memory.marks[key]
+            memory = self._memory
+            memory.alive = frozenset(census.jobs)
+            memory.marks = {key: mark for key, mark in memory.marks.items() if key in memory.alive}
+            memory.given = {key: given for key, given in memory.given.items() if key in memory.alive}
             return census
 
     def adopt(self, key: str, pid: int, started: int, launch: int | None, devices: Collection[str]) -> bool:
-        """Remember a process as one of the job and move it into the job's cgroup; False when it is not what it says."""
+        """Remember a process as one of the job and move it into the job's cgroup; False when it is not what it says.
+
+        :raises CapacityUnavailable: /proc cannot be read.
+        """
         with self._alone():
             process = procfs.stat(pid)
             if process is None or process.started != started or not process.alive or pid == os.getpid():
@@ -130,17 +138,14 @@ class ProcessTable:
                 sign = self._sign(process)
                 if sign is None or (sign.key, sign.mark.launch) != (key, launch):
                     return False
+            memory = self._memory
+            memory.known[pid, started] = key
+            memory.alive |= {key}
             if devices:
-                self._memory.marks[key] = Mark(launch=launch or 0, devices=tuple(devices))
-            self._memory.known[pid, started] = key
+                memory.given[key] = tuple(devices)
             if not self.cgroups.contains(key, pid):
                 self.cgroups.join(key, pid)
             return True
-
-    def forget(self, key: str) -> None:
-        """Drop what is remembered of a job that has no process left."""
-        with self._alone():
-            self._memory.marks.pop(key, None)
 
     def _walk(self) -> Census:
         stats = procfs.stats()
@@ -152,7 +157,7 @@ class ProcessTable:
         memory.known = {(pid, stats[pid].started): key for pid, key in owners.items()}
         memory.sessions = self._sessions(stats, owners)
         memory.signs = {pid: kept for pid, kept in memory.signs.items() if pid in stats}
-        return self._found(stats, owners)
+        return self._counted(stats, owners)
 
     def _inside(self, stats: dict[int, Stat]) -> dict[int, str]:
         """What is in our cgroups; adds to `stats` what was born since they were read."""
@@ -160,47 +165,46 @@ class ProcessTable:
         for pid, key in self.cgroups.members().items():
             if pid in stats:
                 inside[pid] = key
-            elif (late := procfs.stat(pid)) is not None and self.cgroups.contains(key, pid):
+            elif (late := procfs.stat(pid)) is not None and self.cgroups.contains(key, pid) and pid != os.getpid():
                 stats[pid] = late
                 inside[pid] = key
         return inside
 
     def _owners(self, stats: Mapping[int, Stat], inside: Mapping[int, str]) -> dict[int, str]:
-        owners = {}
-        for pid, process in stats.items():
-            key = inside.get(pid) or self._memory.known.get((pid, process.started))
+        """The job of each process that has one. The oldest first: parents and leaders of sessions before the others."""
+        memory, owners = self._memory, dict[int, str]()
+        for process in sorted(stats.values(), key=lambda one: (one.started, one.pid)):
             sign = self._sign(process)
-            if key is None and sign is not None:
-                key = sign.key
+            key = (
+                inside.get(process.pid)
+                or memory.known.get((process.pid, process.started))
+                or owners.get(process.parent)
+                or self._by_session(process, stats, owners)
+                or (sign.key if sign is not None else None)
+            )
             if key is not None:
-                owners[pid] = key
-        while grown := self._heirs(stats, owners):
-            owners.update(grown)
+                owners[process.pid] = key
         return owners
 
-    def _heirs(self, stats: Mapping[int, Stat], owners: Mapping[int, str]) -> dict[int, str]:
-        """One generation of children and session members that nothing else names."""
-        sessions = self._sessions(stats, owners)
-        heirs = {}
-        for pid, process in stats.items():
-            if pid in owners:
-                continue
-            key = owners.get(process.parent)
-            if key is None and process.session in sessions:
-                key = sessions[process.session][0]
-            if key is not None:
-                heirs[pid] = key
-        return heirs
+    def _by_session(self, process: Stat, stats: Mapping[int, Stat], owners: Mapping[int, str]) -> str | None:
+        """The job of the leader of its session, also of one that has ended.
+
+        The kernel gives the number of a session to no other process while the session has members.
+        """
+        leader = stats.get(process.session)
+        if leader is not None and leader.pid in owners:
+            return owners[leader.pid]
+        key, started = self._memory.sessions.get(process.session, (None, 0))
+        return key if leader is None or leader.started == started else None
 
     def _sessions(self, stats: Mapping[int, Stat], owners: Mapping[int, str]) -> dict[int, tuple[str, int]]:
-        """Sessions whose leader is or was a job's: the kernel gives no session's number away while it has members."""
+        """The sessions to remember: those that have members, and whose leader is or was a job's."""
         sessions = {}
         for number in {process.session for process in stats.values()}:
-            leader = stats.get(number)
-            remembered = self._memory.sessions.get(number)
+            leader, remembered = stats.get(number), self._memory.sessions.get(number)
             if leader is not None and number in owners:
                 sessions[number] = (owners[number], leader.started)
-            elif remembered is not None and (leader is None or leader.started == remembered[1]):
+            elif leader is None and remembered is not None:
                 sessions[number] = remembered
         return sessions
 
@@ -211,25 +215,25 @@ class ProcessTable:
             return kept[2]
         try:
             sign = parse_sign(procfs.environ(process), self.instance)
-        except OSError:
-            sign = None  # somebody else's; not root: never one of ours
+        except PermissionError:
+            sign = None  # somebody else's; where the manager is not root, that is nobody's job
         self._memory.signs[process.pid] = (process.started, process.image, sign)
         return sign
 
-    def _found(self, stats: Mapping[int, Stat], owners: Mapping[int, str]) -> Census:
+    def _counted(self, stats: Mapping[int, Stat], owners: Mapping[int, str]) -> Census:
         jobs: dict[str, list[Process]] = {}
         for pid, key in owners.items():
-            process = stats[pid]
-            if not process.alive:
+            if not stats[pid].alive:
                 continue
-            one = Process(pid=pid, started=process.started, uid=procfs.uid(pid), command=process.command)
-            jobs.setdefault(key, []).append(one)
-            kept = self._memory.signs.get(pid)
-            if kept is not None and kept[2] is not None and kept[2].key == key:
-                self._remember(key, kept[2].mark)
+            jobs.setdefault(key, []).append(procfs.describe(stats[pid]))
+            sign = self._sign(stats[pid])
+            if sign is not None and sign.key == key:
+                self._remember(key, sign.mark)
+        marked = {key: mark for key, mark in self._memory.marks.items() if key in jobs}
         return Census(
-            jobs={key: tuple(sorted(found, key=lambda one: (one.started, one.pid))) for key, found in jobs.items()},
-            marked={key: mark for key, mark in self._memory.marks.items() if key in jobs},
+            jobs={key: tuple(found) for key, found in jobs.items()},
+            marked=marked,
+            given={key: mark.devices for key, mark in marked.items()} | self._memory.given,
             owners=owners,
             stats=stats,
         )

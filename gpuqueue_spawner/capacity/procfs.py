@@ -1,6 +1,6 @@
 """Reads of /proc, and signals that cannot reach a process which took over a pid.
 
-Knows Linux and nothing of jobs. Which process is whose: processes.py.
+Knows Linux, and no jobs. Which process is whose: processes.py.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+
+from .base import Process
 
 PROC = "/proc"
 ENVIRON_LIMIT = 4 << 20  # bytes read of one environment; the kernel's own limit for a string is 128 KiB, for all 6 MiB
@@ -78,7 +80,7 @@ def stat(pid: int) -> Stat | None:
     """The process as it is, None when there is none."""
     try:
         return parse_stat(read(f"{PROC}/{pid}/stat").decode(errors="replace"))
-    except (FileNotFoundError, ProcessLookupError):
+    except (FileNotFoundError, ProcessLookupError, PermissionError):  # the last: /proc is mounted with hidepid
         return None
 
 
@@ -104,7 +106,13 @@ def environ(process: Stat) -> bytes:
     return b""
 
 
-def uid(pid: int) -> int:
+def describe(process: Stat) -> Process:
+    """The record of one process, with a name fit to be shown: anybody may call a program anything."""
+    command = "".join(letter if letter.isprintable() else "?" for letter in process.command)
+    return Process(pid=process.pid, started=process.started, uid=_uid(process.pid), command=command)
+
+
+def _uid(pid: int) -> int:
     """Real user of the process, -1 when there is none."""
     try:
         for line in read(f"{PROC}/{pid}/status").splitlines():
