@@ -26,7 +26,8 @@ class End(enum.Enum):
     FAILED = "failed"
     REJECTED = "rejected"  # can never fit, over a limit, its user is gone
 
-    __str__ = lambda self: self.value  # noqa: E731
+    def __str__(self) -> str:
+        return str(self.value)
 
 
 class ReasonCode(enum.Enum):
@@ -40,7 +41,8 @@ class ReasonCode(enum.Enum):
     RESOURCES = "resources"
     NOT_BEFORE = "not-before"
 
-    __str__ = lambda self: self.value  # noqa: E731
+    def __str__(self) -> str:
+        return str(self.value)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,8 @@ class State(enum.Enum):
     STOPPING = "stopping"  # ends, or goes back to the queue, once its last process is seen gone
     ENDED = "ended"
 
-    __str__ = lambda self: self.value  # noqa: E731  # people read "queued", not "State.QUEUED"
+    def __str__(self) -> str:  # people read "queued", not "State.QUEUED"
+        return str(self.value)
 
 
 class Event(enum.Enum):
@@ -44,7 +45,8 @@ class Event(enum.Enum):
     REQUEUE = "requeue"  # back to the queue, at its old place
     GONE = "gone"  # the last process was seen gone
 
-    __str__ = lambda self: self.value  # noqa: E731
+    def __str__(self) -> str:
+        return str(self.value)
 
 
 S, E = State, Event
