@@ -6,6 +6,7 @@ Knows a node and whole numbers. Which server a job gets: placement.py. Who holds
 from __future__ import annotations
 
 from bisect import insort
+from collections import Counter
 from collections.abc import Iterable
 
 from ..model import Device, Node
@@ -15,7 +16,7 @@ from .amounts import Amount
 class Server:
     """A node and what is free on it. GPUs are those that the node lists as devices, and are known by index and id."""
 
-    __slots__ = ("_ours", "cpus", "drained", "foreign", "free", "memory", "name", "whole")
+    __slots__ = ("_devices", "_holders", "cpus", "drained", "foreign", "free", "memory", "name", "whole")
 
     def __init__(self, node: Node) -> None:
         self.name = node.name
@@ -25,11 +26,12 @@ class Server:
         self.memory = self.whole.memory  #: free, bytes
         self.free: dict[str, list[tuple[int, str]]] = {}  #: resource name: what may be given out, by index
         self.foreign: dict[str, list[tuple[int, str]]] = {}  #: resource name: used from outside the queue, by index
-        self._ours: dict[str, Device] = {}
+        self._devices: dict[str, Device] = {}
+        self._holders: Counter[str] = Counter()  # more than one only in a damaged database: free when the last one ends
         for device in sorted(node.devices, key=lambda device: (device.index, device.id)):
             kind = self.foreign if device.foreign else self.free
             kind.setdefault(device.resource, []).append((device.index, device.id))
-            self._ours[device.id] = device
+            self._devices[device.id] = device
 
     def fits(self, need: Amount) -> bool:
         """Whether all of it is free here."""
@@ -57,23 +59,25 @@ class Server:
         return tuple(id for _, id in sorted(chosen))
 
     def take(self, need: Amount, devices: Iterable[str]) -> None:
-        """Give out a job's share. Devices that are not listed any more, or are given out already, change nothing."""
+        """Give out a job's share. Devices that are not listed any more change nothing."""
         self.cpus -= need.cpus
         self.memory -= need.memory
         for device in self._known(devices):
-            for kind in (self.free, self.foreign):
-                if (device.index, device.id) in kind.get(device.resource, ()):
-                    kind[device.resource].remove((device.index, device.id))
+            self._holders[device.id] += 1
+            if self._holders[device.id] == 1:
+                self._slots(device).remove((device.index, device.id))
 
     def give_back(self, need: Amount, devices: Iterable[str]) -> None:
-        """Take a job's share back. A device that others use as well stays out of reach."""
+        """Take a job's share back."""
         self.cpus += need.cpus
         self.memory += need.memory
         for device in self._known(devices):
-            kind = self.foreign if device.foreign else self.free
-            slots = kind.setdefault(device.resource, [])
-            if (device.index, device.id) not in slots:
-                insort(slots, (device.index, device.id))
+            self._holders[device.id] -= 1
+            if not self._holders[device.id]:
+                insort(self._slots(device), (device.index, device.id))
+
+    def _slots(self, device: Device) -> list[tuple[int, str]]:
+        return (self.foreign if device.foreign else self.free)[device.resource]
 
     def _known(self, devices: Iterable[str]) -> Iterable[Device]:
-        return (self._ours[id] for id in devices if id in self._ours)
+        return (self._devices[id] for id in devices if id in self._devices)

@@ -111,3 +111,12 @@ def test_a_held_gpu_that_others_use_too_does_not_come_free():
     result = plan_of([node("dgx1", gpus=1, foreign=[0])], [running(1, on="dgx1", indexes=[0]), job(2, gpus=1)])
 
     assert hours(result) == {2: None}
+
+
+def test_a_gpu_that_two_jobs_hold_comes_free_after_both():
+    """The database forbids it; a plan made from a damaged one still promises no GPU twice."""
+    twice = [running(n, on="dgx1", indexes=[0], hours=n) for n in (1, 2)]
+
+    result = plan_of([node("dgx1", gpus=2, foreign=[1])], [*twice, job(3, gpus=1, lease=9 * HOUR), job(4, gpus=1)])
+
+    assert hours(result) == {3: 2, 4: 11}
