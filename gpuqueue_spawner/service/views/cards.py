@@ -189,9 +189,9 @@ def _can(job: Job, wait: Wait | None, site: Site, others: int) -> list[Action]:
             lost=f"{_keeps(job)} What is not saved is lost.",
             yes="Yes, restart it",
         )
-        return [Action(word="Open", tone="primary", url=site.server(job), post=False), restart, _stop(job, site, others)]
+        return [Action(word="Open", tone="primary", url=site.server(job), post=False), restart, stop(job, site, others)]
     if job.state in (State.STARTING, State.RESTARTING):
-        return [_watch(job, site, "See the start"), _stop(job, site, others)]
+        return [_watch(job, site, "See the start"), stop(job, site, others)]
     if job.state is State.ADMITTED:
         return [_watch(job, site, "See the start"), _cancel(job, site, "You give up your turn.")]
     if job.waiting:
@@ -215,7 +215,8 @@ def _cancel(job: Job, site: Site, lost: str) -> Action:
     )
 
 
-def _stop(job: Job, site: Site, others: int) -> Action:
+def stop(job: Job, site: Site, others: int) -> Action:
+    """Prepare the button that ends a job which holds something."""
     what = _held(job) or "CPUs and memory"
     gains = f" for the next in line; {words.count(others, 'job waits', 'jobs wait')}" if others else ""
     return Action(

@@ -40,7 +40,7 @@ _ENDS = {
     End.REJECTED: Chip(word="Not accepted", icon="ban", tone="bad"),
 }
 SOON = Chip(word="Ends soon", icon="bell", tone="warn")
-UNKNOWN = Chip(word="Cluster not reachable", icon="plug-circle-xmark", tone="warn")
+UNKNOWN = Chip(word="Queue paused", icon="plug-circle-xmark", tone="warn")
 
 
 def of_end(end: End | None) -> Chip:

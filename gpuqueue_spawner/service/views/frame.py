@@ -1,6 +1,6 @@
 """What every page has around it: who reads it, the Hub's navigation, the addresses of the queue and of the Hub.
 
-Knows addresses. Who may do what is decided in service/auth; here it only decides what is printed.
+Knows addresses. Who may do what is decided in acts.py; here it only decides what is printed.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from ...model import Job
+from ..readers import Reader
 from .moments import SECONDS, Moment, moment
 
 
@@ -42,19 +43,16 @@ class Site:
         """Where a form posts an action to."""
         return f"{self.service}jobs/{job.id}/{action}"
 
+    def act_on_node(self, node: str, action: str) -> str:
+        """Where the admin page posts to for a node."""
+        return f"{self.service}admin/nodes/{quote(node, safe='')}/{action}"
+
+    def act_on_user(self, user: str, action: str) -> str:
+        """Where the admin page posts to for all jobs of a user."""
+        return f"{self.service}admin/users/{quote(user, safe='')}/{action}"
+
     def _of_server(self, page: str, job: Job) -> str:
         return "/".join([f"{self.hub}{page}/{_user(job.user)}", *filter(None, [quote(job.server)])])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reader:
-    """Who looks at a page, and what they may."""
-
-    name: str
-    hub_admin: bool = False  #: sees the Hub's admin panel
-    reads: bool = False  #: sees everybody's jobs: custom:gpuqueue:read
-    operates: bool = False  #: may act on everybody's jobs: custom:gpuqueue:operate
-    administers: bool = False  #: custom:gpuqueue:admin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,10 +99,10 @@ def frame(
 ) -> Frame:
     """Frame a page; `current`: the word of its entry in the navigation."""
     entries = [("Home", f"{site.hub}home"), ("Token", f"{site.hub}token")]
-    if reader.hub_admin:
+    if "admin-ui" in reader.scopes:
         entries.append(("Admin", f"{site.hub}admin"))
     entries.append(("My jobs", site.service))
-    if reader.reads or reader.operates or reader.administers:
+    if reader.reads_all:
         entries.append(("Queue admin", f"{site.service}admin"))
     return Frame(
         title=title,
@@ -113,7 +111,7 @@ def frame(
         links=tuple(Link(word=word, url=url, current=word == current) for word, url in entries),
         updated=moment(now, now=now, form=SECONDS),
         notices=notices,
-        stream=f"{site.service}changes" if live else "",
+        stream=f"{site.service}api/v1/stream" if live else "",
     )
 
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...model import Job, Node, State
+from ..readers import Reader
 from . import cards, chips, line, queue, room, words
-from .frame import Frame, Notice, Reader, Site, frame, unknown_notice
+from .frame import Frame, Notice, Site, frame, unknown_notice
 from .moments import Moment, moment
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ...model import Job
 from . import words
 
-LONGEST = 10  #: stacks that are drawn; what is between is a number
+LONGEST = 12  #: stacks that are drawn, around the reader's own
 TALLEST = 16  #: cells of one stack that are drawn
 _CELL, _PITCH = 10, 12
 
@@ -21,7 +21,7 @@ class Stack:
     """One job in the line, or the number of jobs that are not drawn."""
 
     kind: str  #: ahead, me, behind, gap
-    label: str  #: under the stack: "4", "You", "12 more"
+    label: str  #: under the stack: "4", "You"; of a gap: "… 12 more"
     words: str  #: for those who do not see it: "4 GPUs"
     width: int = 0  #: of the drawing
     cells: tuple[tuple[int, int], ...] = ()  #: left upper corners, from the bottom left
@@ -38,31 +38,20 @@ class Line:
 def of(queue: Sequence[Job], me: Job) -> Line:
     """Draw the waiting jobs, in their order, around `me`."""
     place = [job.id for job in queue].index(me.id)
-    drawn = shown(len(queue), place)
+    first = max(0, min(place - LONGEST // 2, len(queue) - LONGEST))
+    drawn = queue[first : first + LONGEST]
     stacks = [
-        _gap(step) if isinstance(step, range) else _stack(queue[step], "ahead" if step < place else "behind")
-        for step in drawn
-        if step != place
+        *_more(first),
+        *(_stack(job, _kind(first + at, place)) for at, job in enumerate(drawn)),
+        *_more(len(queue) - first - len(drawn)),
     ]
-    stacks.insert(drawn.index(place), _stack(me, "me"))
-    ahead, behind = place, len(queue) - place - 1
-    return Line(stacks=tuple(stacks), words=f"Numbers are GPUs. {_around(ahead, behind)}")
+    return Line(stacks=tuple(stacks), words=_around(place, len(queue) - place - 1))
 
 
-def shown(length: int, place: int) -> list[int | range]:
-    """Choose what to draw: the head, my surroundings, and ranges that only count."""
-    if length <= LONGEST:
-        return list(range(length))
-    keep = sorted({0, 1, *range(max(0, place - 2), min(length, place + 3))})
-    drawn: list[int | range] = []
-    for left, right in zip([-1, *keep], [*keep, length], strict=True):
-        if right - left == 2:
-            drawn.append(left + 1)  # "1 more" is no shorter than the job itself
-        elif right - left > 2:
-            drawn.append(range(left + 1, right))
-        if right < length:
-            drawn.append(right)
-    return drawn
+def _kind(at: int, place: int) -> str:
+    if at == place:
+        return "me"
+    return "ahead" if at < place else "behind"
 
 
 def _around(ahead: int, behind: int) -> str:
@@ -70,11 +59,11 @@ def _around(ahead: int, behind: int) -> str:
         return "Nobody else waits."
     if not ahead:
         return f"You are first, {words.count(behind, 'job')} behind you."
-    return f"{words.count(ahead, 'job is', 'jobs are')} ahead of you, {behind or 'none'} behind."
+    return f"Numbers are GPUs. {words.count(ahead, 'job is', 'jobs are')} ahead of you, {behind or 'none'} behind."
 
 
-def _gap(rest: range) -> Stack:
-    return Stack(kind="gap", label=f"… {len(rest)} more", words=f"{words.count(len(rest), 'job')} more")
+def _more(n: int) -> list[Stack]:
+    return [Stack(kind="gap", label=f"… {n:,} more", words=f"{words.count(n, 'job')} more")] if n else []
 
 
 def _stack(job: Job, kind: str) -> Stack:

@@ -99,7 +99,7 @@ def _row(node: Node, jobs: list[Job], now: float, reader: str, names: bool) -> N
     return NodeRow(
         id=f"node-{node.name}",
         name=node.name,
-        words=_words(node, len(taken), len(mine), len(free), len(foreign)),
+        words=_words(node, len(taken), len(mine), len(free), len(foreign)) if node.devices else _no_gpus(node, left),
         note=node.note if names else "",
         drained=node.drained,
         blocks=tuple(_blocks(node, jobs, free, foreign, now, reader, names)),
@@ -132,11 +132,9 @@ def _left(node: Node, jobs: list[Job]) -> Resources:
 
 
 def _words(node: Node, taken: int, mine: int, free: int, foreign: int) -> str:
-    if not node.devices:
-        return "draining, no GPUs" if node.drained else "no GPUs"
     if node.drained:
         return f"draining, {taken} still in use" if taken else "drained, nothing in use"
-    yours = "yours" if mine == taken else f"{mine} of them yours"
+    yours = "all yours" if mine == taken > 1 else "yours" if mine == taken else f"{mine} of them yours"
     parts = [
         f"{taken} in use" if taken else "",
         yours if mine else "",
@@ -144,6 +142,12 @@ def _words(node: Node, taken: int, mine: int, free: int, foreign: int) -> str:
         f"{free} free" if free else "",
     ]
     return ", ".join(filter(None, parts))
+
+
+def _no_gpus(node: Node, left: Resources) -> str:
+    if node.drained:
+        return "draining, no GPUs"
+    return f"no GPUs, {words.amount(left.cpus)} of {words.amount(node.allocatable.cpus)} CPUs free"
 
 
 def _blocks(

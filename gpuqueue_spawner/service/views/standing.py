@@ -54,9 +54,10 @@ def estimate(wait: Wait | None, *, now: float) -> Estimate:
 
 def why(job: Job, wait: Wait | None) -> Why:
     """Say to its owner or an admin why a job waits."""
+    if wait is None and job.state is State.HELD:
+        return Why(lead="The GPU team put this request on hold.", proof=f"“{job.message}”" if job.message else "")
     if wait is None:
-        held = job.state is State.HELD
-        return Why(lead="The GPU team put this request on hold." if held else "Its place is being looked up.", proof="")
+        return Why(lead="Its place is being looked up.", proof="")
     return Why(lead=wait.reason.lead, proof=wait.reason.proof)
 
 

@@ -92,10 +92,10 @@ const SAY = {
   restarting: (event) => starting(event, "Restarting the notebook"),
 
   stopping: (event) => ({
-    eyebrow: "Your place, kept", headline: "That start failed", words: "Your request goes back to its old place and is tried again.",
+    eyebrow: "Your request", headline: "That start failed", words: "What was started is being ended first. While a try is left, your request then goes on from its old place.",
     when: { eyebrow: "Start", headline: "No estimate yet" },
-    lead: event.message || "The last try is being cleared away.",
-    proof: ["What it held is given out again once its last process is gone."], foot: CLOSE, cancel: "Cancel request",
+    lead: sentence(event.message || "The last try is being cleared away."),
+    proof: ["What it held is given out again once its last process is gone."], foot: "You can close this page.", cancel: "Cancel request",
   }),
 
   ready: () => ({
@@ -120,7 +120,11 @@ const SAY = {
 };
 
 function reasonOf(event) {
-  return (event.message || "").replace(/^Spawn failed:?\s*/, "") || "No reason was given.";
+  return sentence((event.message || "").replace(/^Spawn failed:?\s*/, "") || "No reason was given");
+}
+
+function sentence(words) {
+  return /[.!?”]$/.test(words) ? words : `${words}.`;
 }
 
 function guessing(eyebrow, seen) {
