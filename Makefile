@@ -1,0 +1,34 @@
+# The two commands of this project are `make demo` and `make test`; scripts/with sets up what each needs.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test check docs clean
+
+# The order in which `make test` runs the tiers.
+TIERS := unit store hub
+
+PORT ?= 8000
+TIER ?= $(TIERS)
+ARGS ?=
+
+help:
+	@echo 'make demo     JupyterHub with the GPU queue on this machine (PORT=8000 GPUS=8 FRESH=1)'
+	@echo 'make test     every test (TIER="$(TIERS)", ARGS="-k name")'
+	@echo 'make check    format, lint, types, layers, docs'
+	@echo 'make docs     the documentation, in docs/_build/html'
+	@echo 'make clean    what the above left in this folder'
+
+demo:
+	@exec scripts/with demo proxy 'slapd?' -- gpuqueue demo --port '$(PORT)' $(if $(GPUS),--gpus '$(GPUS)') $(if $(FRESH),--fresh)
+
+test:
+	@exec scripts/tests $(TIER) -- $(ARGS)
+
+check:
+	@exec scripts/with check -- scripts/check
+
+docs:
+	@exec scripts/with check -- sphinx-build -q -W --keep-going -b html docs docs/_build/html
+
+clean:
+	rm -rf build dist docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
