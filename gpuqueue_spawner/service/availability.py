@@ -19,6 +19,7 @@ from ..manager.manager import Manager
 from ..model import Resources
 from ..scheduling import trial
 from . import records
+from .views import form
 
 TICKET_S = 30 * 60.0  # a form that is open for longer is loaded again, or shows its last numbers as old
 
@@ -81,6 +82,15 @@ def availability(manager: Manager, asked: Asked) -> dict[str, Any]:
     return {
         "now": now,
         "problem": snapshot.unknown,
+        "shown": form.view(
+            reader=asked.user,
+            jobs=tuple(manager.queue.jobs.values()),
+            nodes=snapshot.nodes,
+            limits=manager.policy.limits,
+            max_lease=manager.policy.max_lease,
+            now=now,
+            unknown=snapshot.unknown,
+        ),
         "waits": waits,
         "open": records.job(manager, open_job) if open_job else None,
         "nodes": [records.node(node, holding, names=False, reader=asked.user) for node in snapshot.nodes],

@@ -49,9 +49,7 @@ class FormView:
     waiting: JobView | None  #: this server already waits in the queue
     waiting_words: str  #: its place, in words
     reachable: bool  #: whether the queue answered
-    room: Mapping[str, Any]
-    queue: Mapping[str, Any]
-    limits: Mapping[str, Any]
+    shown: Mapping[str, Any]  #: room, queue and limits, ready to print; empty: the queue did not answer
     ticket: str  #: with it the open page asks anew; good for this user's availability only
     refresh: str  #: where it asks, empty: nowhere
 
@@ -76,9 +74,7 @@ def form_context(
         waiting=open_job,
         waiting_words=waiting_words(open_job, now=now) if open_job else "",
         reachable=answer is not None,
-        room=said.get("room") or {},
-        queue=said.get("queue") or {},
-        limits=said.get("limits") or {},
+        shown=said.get("shown") or {},
         ticket=str(said.get("ticket") or ""),
         refresh=str(said.get("refresh") or ""),
     )

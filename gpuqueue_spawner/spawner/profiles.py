@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NoReturn
 
 from kubespawner.spawner import KubeSpawner
@@ -20,6 +21,7 @@ from ..model import Resources
 from ..model.resources import InvalidResources
 from .errors import InvalidOption, SpawnRefused
 
+TEMPLATES = str(Path(__file__).parent / "templates")
 NAME_LIMIT = 255  #: characters of a job's name
 OTHER = "--unlisted-choice"  #: KubeSpawner's suffix of a value that is no choice of the list
 OWN = ("profile", "hours", "job_name")  #: options that are no profile option
@@ -75,7 +77,8 @@ class ProfileReader(KubeSpawner):  # type: ignore[misc]  # KubeSpawner ships no 
         return options
 
     def render(self) -> str:
-        """KubeSpawner's own form, as HTML."""
+        """KubeSpawner's form, as HTML, from a form.html of ours with its field names."""
+        self.additional_profile_form_template_paths = [TEMPLATES]
         return str(self._render_options_form(self.profile_list))
 
     def resources(self) -> Resources:

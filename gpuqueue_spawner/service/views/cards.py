@@ -1,4 +1,4 @@
-"""One job of the reader's own as a card: state, what it has, how long, why it waits, what can be done and what it costs.
+"""One job of the reader's own as a card: state, what it has, how long, why it waits, what can be done at what cost.
 
 Knows one job and the site's rules. What is impossible is absent, and a sentence says why.
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ...model import Job, State
 from . import chips, line, standing, words
 from .frame import Site
-from .moments import Moment, Words, moment
+from .moments import Words, moment
 
 if TYPE_CHECKING:
     from ...scheduling import Wait

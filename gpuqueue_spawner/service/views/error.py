@@ -32,7 +32,14 @@ class ErrorView:
 
 
 def view(
-    *, site: Site, status: int, message: str, code: str, possible: tuple[str, ...] = (), reader: Reader | None, now: float
+    *,
+    site: Site,
+    status: int,
+    message: str,
+    code: str,
+    possible: tuple[str, ...] = (),
+    reader: Reader | None,
+    now: float,
 ) -> ErrorView:
     """Prepare the page; `reader`: None where nobody knows who asks."""
     title = _TITLES.get(status, "Something went wrong")

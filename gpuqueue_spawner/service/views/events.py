@@ -101,7 +101,7 @@ def _launch(it: _Context) -> Said:
 
 
 def _claim(it: _Context) -> Said:
-    return Said(icon="gear", tone="turn", words=("The notebook’s process began.",))
+    return Said(icon="gear", tone="turn", words=("The process of the notebook began.",))
 
 
 def _ready(it: _Context) -> Said:

@@ -57,7 +57,7 @@ def view(
     nodes: Sequence[Node],
     rules: cards.Rules,
     now: float,
-    moved: Mapping[int, float] = {},
+    moved: Mapping[int, float | None] | None = None,
     unknown: str = "",
     notices: tuple[Notice, ...] = (),
     ended_days: int = 7,
@@ -77,7 +77,7 @@ def view(
             wait=waits.get(job.id),
             drawn=line.of(waiting, job) if job.waiting else None,
             others=sum(other.user != reader.name for other in waiting),
-            moved=moved.get(job.id),
+            moved=(moved or {}).get(job.id),
             unknown=bool(unknown),
         )
         for job in sorted(own, key=_order)

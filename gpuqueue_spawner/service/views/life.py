@@ -67,6 +67,4 @@ def of(log: Sequence[LoggedEvent], *, until: float, now: float) -> Life:
 
 def _piece(kind: str, x: float, width: float, seconds: float) -> Piece:
     label = f"{_VERB[kind]} {words.duration(seconds)}" if width >= LABEL_FROM else ""
-    return Piece(
-        kind=kind, x=f"{x:.1f}%", width=f"{max(width, 0.6):.1f}%", middle=f"{x + width / 2:.1f}%", label=label
-    )
+    return Piece(kind=kind, x=f"{x:.1f}%", width=f"{max(width, 0.6):.1f}%", middle=f"{x + width / 2:.1f}%", label=label)

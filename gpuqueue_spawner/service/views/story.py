@@ -81,9 +81,7 @@ def view(
     )
 
 
-def _lines(
-    log: Sequence[LoggedEvent], job: Job, reader: Reader, index: dict[str, int], now: float
-) -> list[Line]:
+def _lines(log: Sequence[LoggedEvent], job: Job, reader: Reader, index: dict[str, int], now: float) -> list[Line]:
     lines: list[Line] = []
     for before, event in zip([None, *log], log, strict=False):
         if before is not None and event.at - before.at >= GAP:
