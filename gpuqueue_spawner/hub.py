@@ -19,6 +19,8 @@ from .spawner.advice import advise_once
 from .spawner.client import QueueClient
 from .spawner.form import TEMPLATES
 
+PAGES = (str(TEMPLATES), str(Path(__file__).parent / "service" / "static"))  #: pages, and what they include
+
 SERVICE = "gpuqueue"
 ACCESS = f"access:services!service={SERVICE}"
 START_TIMEOUT_S = 315_360_000  #: ten years: outlasts any wait; 0 would fail at once
@@ -134,11 +136,11 @@ def _let_users_in(hub: Any) -> None:
 def _add_templates(hub: Any) -> None:
     """Put our pages before JupyterHub's, behind the site's own."""
     if isinstance(hub.get("template_paths"), list):
-        hub.template_paths = [*hub.template_paths, str(TEMPLATES)]  # JupyterHub adds its own at the end
+        hub.template_paths = [*hub.template_paths, *PAGES]  # JupyterHub adds its own at the end
     elif _unset(hub, "template_paths"):
-        hub.template_paths = [str(TEMPLATES)]
+        hub.template_paths = [*PAGES]
     else:
-        hub.template_paths.prepend([str(TEMPLATES)])  # the site adds to the default, which would else come first
+        hub.template_paths.prepend([*PAGES])  # the site adds to the default, which would else come first
 
 
 def _let_spawns_wait(c: Any) -> None:

@@ -8,6 +8,7 @@ from .errors import SpawnRefused
 from .jobs import JobView, Permit
 from .local import GPUQueueLocalSpawner
 from .profiles import Wish
-from .queueing import Identity, QueueingMixin
+from .queueing import QueueingMixin
+from .users import Identity
 
 __all__ = ["GPUQueueLocalSpawner", "Identity", "JobView", "Permit", "QueueingMixin", "SpawnRefused", "Wish"]

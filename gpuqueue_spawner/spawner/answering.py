@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from typing import Any
 
 from jupyterhub.utils import make_ssl_context, url_path_join
-from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
+from tornado.httpclient import HTTPClientError, HTTPRequest
+from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 from .errors import LaunchFailed
 
@@ -20,9 +22,15 @@ async def notebook_answers(spawner: Any, url: str) -> None:
     :raises LaunchFailed: its process ended first.
     """
     asked = url_path_join(url, spawner.server.base_url if spawner.server else "/", "api")
+    # One of its own: the Hub's shared one makes the eleventh request wait, and mute notebooks take their time.
+    with closing(SimpleAsyncHTTPClient(force_instance=True)) as client:
+        await _ask_until_answered(spawner, client, asked)
+
+
+async def _ask_until_answered(spawner: Any, client: SimpleAsyncHTTPClient, asked: str) -> None:
     pause, longest = ASK_EVERY_S
     while True:
-        answered = await _answers(asked, _ssl_context(spawner))
+        answered = await _answers(client, asked, _ssl_context(spawner))
         # Asked after the answer: on a port that somebody else took, a stranger answers and our process has ended.
         status = await spawner.poll_launch()
         if status is not None:
@@ -33,7 +41,7 @@ async def notebook_answers(spawner: Any, url: str) -> None:
         pause = min(longest, pause * 1.3)
 
 
-async def _answers(url: str, ssl_options: Any) -> bool:
+async def _answers(client: SimpleAsyncHTTPClient, url: str, ssl_options: Any) -> bool:
     request = HTTPRequest(
         url,
         connect_timeout=ANSWER_S,
@@ -42,7 +50,7 @@ async def _answers(url: str, ssl_options: Any) -> bool:
         ssl_options=ssl_options,
     )
     try:
-        response = await AsyncHTTPClient().fetch(request, raise_error=False)
+        response = await client.fetch(request, raise_error=False)
     except (OSError, TimeoutError, HTTPClientError):
         return False
     return response.code < 500

@@ -22,6 +22,10 @@ class JobView:
     key: str
     state: State
     version: int
+    name: str = ""
+    profile: str = ""
+    resources: Mapping[str, Any] = field(default_factory=dict)  #: as the queue's JSON has them
+    lease: float | None = None  #: seconds
     launch: int = 0
     place: int | None = None  #: counted from 1, None: has none
     of: int | None = None  #: how many wait
@@ -29,6 +33,7 @@ class JobView:
     code: str = ""  #: why it waits; empty: it does not
     lead: str = ""
     proof: str = ""
+    line: tuple[Mapping[str, Any], ...] = ()  #: the line around its place, for the page to draw
     node: str = ""  #: where it holds its devices
     submitted: float | None = None
     queued: float | None = None
@@ -48,6 +53,10 @@ class JobView:
             key=str(document["key"]),
             state=State(document["state"]),
             version=int(document["version"]),
+            name=str(document.get("name") or ""),
+            profile=str(document.get("profile") or ""),
+            resources=document.get("resources") or {},
+            lease=document.get("lease"),
             launch=int(document.get("launch") or 0),
             place=document.get("place"),
             of=document.get("of"),
@@ -55,6 +64,7 @@ class JobView:
             code=str(reason.get("code") or ""),
             lead=str(reason.get("lead") or ""),
             proof=str(reason.get("proof") or ""),
+            line=tuple(document.get("line") or ()),
             node=str(placement.get("node") or ""),
             submitted=document.get("submitted"),
             queued=document.get("queued"),

@@ -21,10 +21,11 @@ from jupyterhub.utils import random_port, url_path_join
 from traitlets import Integer, Tuple, Unicode, default
 
 from . import wrapper
-from .errors import LaunchFailed, SpawnRefused
+from .errors import LaunchFailed
 from .jobs import Permit
-from .queueing import Identity, QueueingMixin
-from .users import NumberedUsers, own_folder
+from .processes import converse, started
+from .queueing import QueueingMixin
+from .users import Identity, NumberedUsers, directory_identity, make_homes, own_folder
 
 LOOK_EVERY_S = 0.1
 SHARED_WORDS = (
@@ -67,6 +68,7 @@ class GPUQueueLocalSpawner(QueueingMixin, LocalProcessSpawner):  # type: ignore[
     pid_started = Integer(0, help="When the process started, in clock ticks since boot: a pid alone is used again.")
 
     _identity: Identity | None = None
+    _home = ""
 
     @default("homes")
     def _homes_here(self) -> str:
@@ -74,37 +76,30 @@ class GPUQueueLocalSpawner(QueueingMixin, LocalProcessSpawner):  # type: ignore[
 
     async def identity(self) -> Identity | None:
         """The user's number in the directory, else one from the range; None when the Hub is not root."""
+        first, count = self.uid_range
         if os.geteuid() != 0:
             _warn_shared(self.log)
-            self._identity = None
-            return None
-        self._identity = self._from_directory(await self.user.get_auth_state() or {}) or self._from_range()
-        return self._identity
-
-    def _from_directory(self, auth_state: dict[str, Any]) -> Identity | None:
-        uid, first = auth_state.get("uid"), self.uid_range[0]
-        if uid is None:
-            return None
-        gid = auth_state.get("gid") or uid
-        for number in (uid, gid):
-            if type(number) is not int or number < max(1, self.minimum_uid) or first <= number < sum(self.uid_range):
-                words = f"The directory gives you the numeric user or group {number!r}, which notebooks may not have."
-                raise SpawnRefused(words, code="gpuqueue.users.invalid")
-        groups = (g for g in auth_state.get("gids") or () if type(g) is int and g >= self.minimum_uid)
-        return Identity(uid=uid, gid=gid, groups=tuple(groups))
+            who = None
+        else:
+            auth_state = await self.user.get_auth_state() or {}
+            found = directory_identity(auth_state, minimum=self.minimum_uid, given_out=range(first, first + count))
+            who = found or await asyncio.to_thread(self._from_range)
+        self._identity = who
+        self._home = str(await asyncio.to_thread(self._own_folder))  # on a share that hangs only this start hangs
+        return who
 
     def _from_range(self) -> Identity:
         first, count = self.uid_range
-        Path(self.homes).mkdir(mode=0o755, parents=True, exist_ok=True)
+        make_homes(Path(self.homes))
         numbers = NumberedUsers(Path(self.homes) / ".uids.sqlite", first=max(first, 1), count=count)
         number = numbers.number(self.user.name)
         return Identity(uid=number, gid=number)
 
     def user_env(self, env: dict[str, str]) -> dict[str, str]:
         """The user's part of the environment, without asking passwd; LocalProcessSpawner.get_env() calls it."""
-        return {**env, "USER": self.user.name, "HOME": str(self._folder()), "SHELL": "/bin/bash"}
+        return {**env, "USER": self.user.name, "HOME": self._home, "SHELL": "/bin/bash"}
 
-    def _folder(self) -> Path:
+    def _own_folder(self) -> Path:
         who = self._identity or Identity(uid=os.geteuid(), gid=os.getegid())
         as_root = self._identity is not None
         return own_folder(Path(self.homes), self.user.name, uid=who.uid, gid=who.gid, as_root=as_root)
@@ -124,14 +119,13 @@ class GPUQueueLocalSpawner(QueueingMixin, LocalProcessSpawner):  # type: ignore[
         )
         self.pid = self.proc.pid
         self.pid_started = started(self.pid) or 0
-        reason = await _converse(self.proc, json.dumps(document).encode())
+        reason = await converse(self.proc, json.dumps(document).encode())
         if reason:
             raise LaunchFailed(reason)
         return (self.ip or "127.0.0.1", self.port)
 
     def _document(self, permit: Permit) -> dict[str, Any]:
         who = self._identity
-        folder = self._folder()
         return {
             "ticket": permit.ticket,
             "claim_url": url_path_join(self.manager_url, "/spawner/v1/claims"),
@@ -139,10 +133,10 @@ class GPUQueueLocalSpawner(QueueingMixin, LocalProcessSpawner):  # type: ignore[
             "gid": who.gid if who else None,
             "groups": [*who.groups] if who else [],
             "env": self.get_env(),
-            "cwd": str(folder),
+            "cwd": self._home,
             "cgroups": [*permit.cgroups],
             "argv": [*self.cmd, *self.get_args()],
-            "log": str(folder / ".gpuqueue" / f"job-{permit.job.id}-{permit.launch}.log"),
+            "log": str(Path(self._home) / ".gpuqueue" / f"job-{permit.job.id}-{permit.launch}.log"),
         }
 
     async def poll_launch(self) -> int | None:
@@ -193,38 +187,6 @@ class GPUQueueLocalSpawner(QueueingMixin, LocalProcessSpawner):  # type: ignore[
         super().clear_state()
         self.proc = None  # type: ignore[assignment]
         self.pid_started = 0
-
-
-def started(pid: int) -> int | None:
-    """When a process started, in clock ticks since boot; None: there is none, or only its exit status is left."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rsplit(b")", 1)[1].split()
-    except OSError:
-        return None
-    return None if fields[0] in (b"Z", b"X") else int(fields[19])
-
-
-async def _converse(process: Popen[bytes], document: bytes) -> str:
-    """Give the wrapper its document; what it says before it is gone or has become the notebook."""
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader()
-    protocol = asyncio.StreamReaderProtocol(reader)
-    transport, _ = await loop.connect_read_pipe(lambda: protocol, process.stderr)
-    try:
-        await loop.run_in_executor(None, _write, process, document)  # a long environment fills the pipe
-        said = await reader.read()
-    finally:
-        transport.close()
-    return said.decode(errors="replace").strip()[:500]
-
-
-def _write(process: Popen[bytes], document: bytes) -> None:
-    assert process.stdin is not None
-    try:
-        with process.stdin as pipe:
-            pipe.write(document)
-    except BrokenPipeError:
-        pass  # it ended early; its reason is on the other pipe
 
 
 @functools.cache

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from jupyterhub.spawner import Spawner
@@ -25,19 +24,11 @@ from .jobs import JobView, Permit
 from .profiles import ProfileReader, Rules, Wish, read_wish
 from .progress import Progress
 from .turns import Turn, stop_job
+from .users import Identity
 
 T = TypeVar("T")
 
 STOP_S = 5.0  #: how long a stop waits for the queue before it ends the processes anyway
-
-
-@dataclass(frozen=True, kw_only=True)
-class Identity:
-    """The numeric user a job's processes run under."""
-
-    uid: int
-    gid: int
-    groups: tuple[int, ...] = ()
 
 
 class QueueingMixin(Spawner):  # type: ignore[misc]  # JupyterHub ships no types

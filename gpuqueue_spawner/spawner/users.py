@@ -9,13 +9,43 @@ import hashlib
 import os
 import sqlite3
 import stat
+from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from .errors import SpawnRefused
 
+SMALLEST_GROUP = 100  #: Debian's "users"; below are the system's own, such as disk and shadow
 FOLDER_NAME_LIMIT = 200  #: file systems take 255 bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """The numeric user a job's processes run under."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...] = ()
+
+
+def directory_identity(auth_state: Mapping[str, Any], *, minimum: int, given_out: range) -> Identity | None:
+    """What the login left of the directory's `uid`, `gid` and `gids`; None: the directory has no number.
+
+    :raises SpawnRefused: a number that notebooks may not have, the system's or one that is given out to others.
+    """
+    uid = auth_state.get("uid")
+    if uid is None:
+        return None
+    gid = auth_state.get("gid") or uid
+    for kind, number, smallest in (("user", uid, max(1, minimum)), ("group", gid, SMALLEST_GROUP)):
+        if type(number) is not int or number < smallest or number in given_out:
+            words = f"The directory gives you the numeric {kind} {number!r}, which notebooks may not have."
+            raise SpawnRefused(words, code="gpuqueue.users.invalid")
+    groups = (group for group in auth_state.get("gids") or () if type(group) is int and group >= minimum)
+    return Identity(uid=uid, gid=gid, groups=tuple(groups))
 
 
 class NumberedUsers:
@@ -61,12 +91,19 @@ def folder_name(user: str) -> str:
     return name
 
 
+def make_homes(homes: Path) -> None:
+    """The folder of all folders: everybody may enter, nobody may list it, whatever the Hub's umask says."""
+    if not homes.is_dir():
+        homes.mkdir(parents=True, exist_ok=True)
+        homes.chmod(0o711)
+
+
 def own_folder(homes: Path, user: str, *, uid: int, gid: int, as_root: bool) -> Path:
     """The folder of `user`, made on first use, readable by nobody else.
 
     :raises SpawnRefused: something else stands in its place.
     """
-    homes.mkdir(mode=0o755, parents=True, exist_ok=True)
+    make_homes(homes)
     folder = homes / folder_name(user)
     try:
         folder.mkdir(mode=0o700)

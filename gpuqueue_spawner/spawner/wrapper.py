@@ -10,6 +10,7 @@ Standard error is a pipe to the Hub until the notebook is executed: one line wit
 import http.client
 import json
 import os
+import signal
 import sys
 import time
 from urllib.parse import urlsplit
@@ -95,7 +96,10 @@ def become(document: dict) -> None:  # type: ignore[type-arg]
         # Opened with the user's rights only: a link that the user put there leads nowhere else.
         os.makedirs(os.path.dirname(document["log"]), 0o700, exist_ok=True)
         log = os.open(document["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
-        step = f"{document['argv'][0]} cannot be executed"
+        step = f"{document['argv'][0]} cannot be executed by the numeric user {os.getuid()}"
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)  # Python ignores some, a Hub in the background others
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         hub = os.dup(2)  # not inherited: it closes when the notebook is executed, which is how the Hub learns of it
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(log, 1)

@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from .fake_manager import SECRET, FakeManager
 from .hubs import Hub
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def manager() -> AsyncIterator[FakeManager]:
     """A manager that listens."""
     fake = FakeManager()
@@ -25,8 +25,8 @@ async def manager() -> AsyncIterator[FakeManager]:
     await fake.close()
 
 
-@pytest.fixture
-def homes() -> Path:
+@pytest.fixture(scope="module")
+def homes() -> Iterator[Path]:
     """A folder that every user may enter, unlike pytest's own."""
     folder = Path(tempfile.mkdtemp(prefix="homes-"))
     folder.chmod(0o755)
@@ -34,13 +34,15 @@ def homes() -> Path:
     shutil.rmtree(folder)
 
 
-@pytest_asyncio.fixture
-async def hub(tmp_path: Path, homes: Path, manager: FakeManager) -> AsyncIterator[Hub]:
-    """A Hub that is not started yet."""
-    secret = tmp_path / "secret"
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def hub(tmp_path_factory: pytest.TempPathFactory, homes: Path, manager: FakeManager) -> AsyncIterator[Hub]:
+    """One Hub for all tests of a module, each with users of its own."""
+    folder = tmp_path_factory.mktemp("hub")
+    secret = folder / "secret"
     secret.write_text(SECRET)
     secret.chmod(0o600)
-    hub = Hub(folder=tmp_path, manager_url=manager.url, homes=homes)
+    hub = Hub(folder=folder, manager_url=manager.url, homes=homes)
+    await hub.start()
     yield hub
     await hub.kill()
     for claim in manager.claims:  # each notebook leads a session of its own

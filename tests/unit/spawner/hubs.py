@@ -53,9 +53,17 @@ c.GPUQueueLocalSpawner.profile_list = [
     {"display_name": "One GPU", "slug": "one", "kubespawner_override":
      {"cpu_limit": 2, "mem_limit": "4G", "extra_resource_limits": {"nvidia.com/gpu": "1"}}},
 ]
+
+def odd_programs(spawner):
+    if spawner.user.name in ("dies", "mute"):
+        spawner.cmd = [*spawner.cmd, f"--{spawner.user.name}"]
+        spawner.launch_timeout = 3
+
+c.Spawner.pre_spawn_hook = odd_programs
+c.Authenticator.username_pattern = "^[a-z]+$"
 from gpuqueue_spawner.hub import configure
-configure(c, manager_url="MANAGER", service_token="manager-token", spawner_secret_file="SECRET_FILE", admins=["root"])
-EXTRA
+configure(c, manager_url="MANAGER", service_token="manager-token", spawner_secret_file="SECRET_FILE", admins=["root"],
+          operator_groups=["DGX-Operators"], named_servers=2)
 """
 
 
@@ -67,7 +75,6 @@ class Hub:
     manager_url: str
     homes: Path
     command: list[str] = field(default_factory=lambda: [PYTHON, str(TINY_SERVER)])
-    extra: str = ""
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
 
@@ -93,7 +100,6 @@ class Hub:
             "MANAGER": self.manager_url,
             "SECRET_FILE": self.folder / "secret",
             "COMMAND": self.command,
-            "EXTRA": self.extra,
         }.items():
             config = config.replace(name, str(value))
         (self.folder / "config.py").write_text(config)
@@ -117,13 +123,13 @@ class Hub:
         return value
 
     async def ask(
-        self, path: str, *, method: str = "GET", body: Any = None, quiet: bool = False
+        self, path: str, *, method: str = "GET", body: Any = None, token: str = ADMIN_TOKEN, quiet: bool = False
     ) -> HTTPResponse | None:
         """One request to the Hub's API."""
         request = HTTPRequest(
             f"{self.api}{path}",
             method=method,
-            headers={"Authorization": f"token {ADMIN_TOKEN}"},
+            headers={"Authorization": f"token {token}"},
             body=json.dumps(body) if body is not None else ("" if method == "POST" else None),
             request_timeout=30,
         )
