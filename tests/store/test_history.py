@@ -26,7 +26,7 @@ def test_random_histories_break_no_promise(machine: type[History], backend: str)
         machine,
         settings=settings(
             max_examples=ROUNDS[backend],
-            stateful_step_count=50,
+            stateful_step_count=80,
             deadline=None,  # a shared machine
             suppress_health_check=[HealthCheck.too_slow],
         ),
