@@ -25,7 +25,7 @@ class Site:
 
     def server(self, job: Job) -> str:
         """The notebook itself."""
-        return "/".join([f"{self.base}user/{_user(job.user)}", *filter(None, [quote(job.server)]), ""])
+        return "/".join([f"{self.base}user/{_escaped(job.user)}", *filter(None, [_escaped(job.server)]), ""])
 
     def wait(self, job: Job) -> str:
         """The Hub's page for a server that starts."""
@@ -52,7 +52,7 @@ class Site:
         return f"{self.service}admin/users/{quote(user, safe='')}/{action}"
 
     def _of_server(self, page: str, job: Job) -> str:
-        return "/".join([f"{self.hub}{page}/{_user(job.user)}", *filter(None, [quote(job.server)])])
+        return "/".join([f"{self.hub}{page}/{_escaped(job.user)}", *filter(None, [_escaped(job.server)])])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,5 +129,5 @@ def unknown_notice(unknown: str) -> tuple[Notice, ...]:
     )
 
 
-def _user(name: str) -> str:
+def _escaped(name: str) -> str:
     return quote(name, safe="@~")

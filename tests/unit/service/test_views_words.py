@@ -1,0 +1,77 @@
+"""Numbers, sizes, lengths of time and points in time, as people read them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpuqueue_spawner.model import Resources
+from gpuqueue_spawner.service.views import words
+from gpuqueue_spawner.service.views.moments import DATE, SECONDS, moment
+
+from .builders import GB, NOW, at, job
+
+
+@pytest.mark.parametrize(
+    ("n", "expected"),
+    [(1, "1st"), (2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th"), (12, "12th"), (13, "13th"), (22, "22nd"),
+     (111, "111th"), (1003, "1,003rd")],
+)  # fmt: skip
+def test_places_are_ordinals(n: int, expected: str) -> None:
+    """Eleven to thirteen are the odd ones, also above a hundred."""
+    assert words.ordinal(n) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(0, "under 1 min"), (59, "under 1 min"), (60, "1 min"), (-5, "under 1 min"), (3599, "59 min"), (3600, "1 h"),
+     (4920, "1 h 22 min"), (26 * 3600, "26 h"), (49 * 3600, "2 days 1 h"), (48 * 3600 + 59, "2 days")],
+)  # fmt: skip
+def test_lengths_of_time_are_whole_minutes_rounded_down(seconds: float, expected: str) -> None:
+    """What is left is never said to be more than it is."""
+    assert words.duration(seconds) == expected
+
+
+@given(st.floats(min_value=0, max_value=1e7))
+def test_an_estimate_is_rounded_up_to_five_minutes(seconds: float) -> None:
+    """It is the latest start: rounding down would make it false."""
+    rounded = words.round_up(seconds)
+
+    assert rounded >= seconds
+    assert rounded - seconds <= words.STEP
+    assert rounded % words.STEP == 0
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [(0, "0 bytes"), (512 * 2**20, "512 MB"), (64 * GB, "64 GB"), (3 * GB // 2, "1.5 GB"), (1024 * GB, "1 TB")],
+)
+def test_memory_is_said_as_the_settings_count_it(number: int, expected: str) -> None:
+    """1 GB is 1024 MB in the Hub's settings."""
+    assert words.memory(number) == expected
+
+
+def test_gpus_of_another_kind_say_which() -> None:
+    """The usual resource name is left out, another one is told."""
+    assert words.gpus(Resources(gpus={"nvidia.com/gpu": 1})) == "1 GPU"
+    assert words.gpus(Resources(gpus={"nvidia.com/mig-1g.10gb": 2})) == "2 GPUs (mig-1g.10gb)"
+    assert words.gpus(Resources(cpus=4)) == ""
+    assert words.size(Resources(cpus=0.5)) == "0.5 CPUs"
+
+
+def test_a_job_without_a_name_is_called_by_its_server_or_number() -> None:
+    """Never by its user, never by nothing."""
+    assert words.title(job(7, name="churn-model")) == "churn-model"
+    assert words.title(job(7, name="", server="gpu")) == "gpu"
+    assert words.title(job(7, name="", server="")) == "Notebook 7"
+
+
+def test_a_time_is_true_without_a_script() -> None:
+    """In UTC, with the word, and with the day where it is not today's."""
+    assert moment(at(14, 5), now=NOW).text == "14:05 UTC"
+    assert moment(at(3, 5, day=25), now=NOW).text == "25 Nov, 03:05 UTC"
+    assert moment(at(3, 5, day=25) + 40 * 86400, now=NOW).text == "4 Jan 2027, 03:05 UTC"
+    assert moment(NOW, now=NOW, form=SECONDS).text == "12:42:07 UTC"
+    assert moment(NOW, now=NOW, form=DATE).text == "Tuesday 24 November 2026"
+    assert moment(NOW, now=NOW).iso == "2026-11-24T12:42:07Z"
