@@ -14,6 +14,8 @@ from typing import Any
 
 from jupyterhub.app import JupyterHub
 
+from .profiles import ProfileReader, clash
+
 LONGEST_WAIT_S = 30 * 24 * 3600  #: a start_timeout below this can end a wait
 STARTED_EVERY_S = 0.5
 STARTED_WITHIN_S = 300.0
@@ -36,7 +38,7 @@ class Advice:
 
 def advice(app: Any) -> list[Advice]:
     """What to change on a configured Hub."""
-    return [*_hub_advice(app), *_spawner_advice(app), *_service_advice(app.services)]
+    return [*_hub_advice(app), *_spawner_advice(app), *_service_advice(app.services), *_profile_advice(app)]
 
 
 def _hub_advice(app: Any) -> Iterator[Advice]:
@@ -127,9 +129,23 @@ def _service_advice(services: Sequence[Mapping[str, Any]]) -> Iterator[Advice]:
                 )
 
 
+def _profile_advice(app: Any) -> Iterator[Advice]:
+    if "profile_list" not in app.spawner_class.class_traits():
+        return
+    profiles = effective(app, "profile_list")
+    for profile in [] if callable(profiles) else ProfileReader.of(profiles).profile_list:
+        for option in clash(profile):
+            yield Advice(
+                setting=setting_name(app, "profile_list"),
+                value=option,
+                give=f"another name for this option of the profile {profile['display_name']!r}",
+                why="The queue uses this name itself.",
+            )
+
+
 def effective(app: Any, trait: str) -> Any:
     """The value that a spawner of this Hub will have: the most specific class that the config names wins."""
-    value = app.spawner_class.class_traits()[trait].default()
+    value = app.spawner_class.class_traits()[trait].default() or 0
     for section in _sections(app, trait):
         value = app.config[section][trait]
     return value

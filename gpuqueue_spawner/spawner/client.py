@@ -195,8 +195,10 @@ class QueueClient:
 
     async def _talk(self, connection: WebSocketClientConnection) -> None:
         try:
-            await connection.write_message(json.dumps({"type": "hello", "instance": INSTANCE, "holds": [*self._held]}))
-            self._stream = _Stream(connection=connection)
+            hello = {"type": "hello", "instance": INSTANCE, "holds": [*self._held]}
+            sent = connection.write_message(json.dumps(hello))
+            self._stream = _Stream(connection=connection)  # before any await: what is held from now on is told after it
+            await sent
             self.log.info("Connected to the queue at %s as %s", self.url, INSTANCE)
             self._ring_all()
             async with asyncio.TaskGroup() as tasks:

@@ -244,16 +244,9 @@ def read_name(value: object) -> str:
     return name
 
 
-def check_profiles(profile_list: Any) -> None:
-    """Refuse profiles whose options would hide the queue's own fields.
-
-    :raises SpawnRefused: naming profile and option.
-    """
-    for profile in ProfileReader.of(profile_list).profile_list:
-        clash = sorted({*OWN} & {*(profile.get("profile_options") or {})})
-        if clash:
-            words = f"profile {profile['display_name']!r} has an option {clash[0]!r}: the queue uses this name itself"
-            raise SpawnRefused(words, code="gpuqueue.profile.invalid", status=500)
+def clash(profile: Mapping[str, Any]) -> list[str]:
+    """Options of a profile that would hide the queue's own fields."""
+    return sorted({*OWN} & {*(profile.get("profile_options") or {})})
 
 
 def _is_kubespawners(name: str) -> bool:

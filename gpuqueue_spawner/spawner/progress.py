@@ -26,12 +26,19 @@ class Shown:
         return {**self.keys, "progress": self.progress, "message": self.message}
 
 
+ASKING = Shown(progress=1, message="Handing your request to the queue.", keys={"phase": "asking"})
+
+
 class Progress:
     """The last thing to show, and a bell for those who look at it."""
 
     def __init__(self) -> None:
-        self.shown = Shown(progress=1, message="Handing your request to the queue.", keys={"phase": "asking"})
+        self.shown = ASKING
         self._changed = asyncio.Event()
+
+    def begin(self) -> None:
+        """Start over for a new start(); who looks already stays."""
+        self._put(ASKING)
 
     def show(
         self, phase: str, percent: int, message: str, job: JobView | None = None, *, reachable: bool = True
@@ -41,8 +48,10 @@ class Progress:
         if job is not None:
             keys |= job_keys(job)
         shown = Shown(progress=max(percent, self.shown.progress), message=message, keys=keys)
-        if shown == self.shown:
-            return
+        if shown != self.shown:
+            self._put(shown)
+
+    def _put(self, shown: Shown) -> None:
         self.shown = shown
         self._changed.set()
         self._changed = asyncio.Event()

@@ -189,7 +189,7 @@ class QueueingMixin(Spawner):  # type: ignore[misc]  # JupyterHub ships no types
 
     async def start(self) -> str:
         """Wait in the queue, launch when it is this job's turn, return the URL of a notebook that answers."""
-        self.queue_progress = Progress()
+        self.queue_progress.begin()
         self._token = self.api_token
         turn = None
         try:

@@ -45,23 +45,23 @@ class Turn:
 
         :raises SpawnRefused: the job ended, or was not accepted.
         """
-        held = self._adopt(await self._ask())
+        await self._ask()
         while True:
-            held = await self._wait(held)
-            permit = await self._ask_permit(held)
+            await self._wait()
+            permit = await self._ask_permit()
             if permit is None:
                 continue
             self.permit = permit
             try:
-                url = await self._launch(permit, held)
-                if await self._tell_ready(permit, held):
+                url = await self._launch(permit)
+                if await self._tell_ready(permit):
                     return url
                 await self._end_launch()
             except Superseded:
                 await self._end_launch()
             except LaunchFailed as failure:
                 await self._end_launch()
-                await self._tell_failed(permit, held, str(failure))
+                await self._tell_failed(permit, str(failure))
 
     async def withdraw(self) -> None:
         """Tell the queue that the job is not wanted any more.
@@ -92,16 +92,27 @@ class Turn:
     def _renew(self) -> None:
         self.body["request"] = secrets.token_urlsafe(16)  # a repeated POST with it is harmless
 
-    def _adopt(self, view: JobView) -> Held:
+    @property
+    def _job(self) -> Held:
+        assert self.held is not None, "asked before anything else"
+        return self.held
+
+    async def _ask(self) -> None:
+        """Put the request to the queue, for as long as it takes, and hold the job that it names.
+
+        The same request again is harmless: it tells what became of its job.
+        """
+        view = await self._insist(self._post, phase="asking", percent=2)
         if self.held is not None and self.held.view.id != view.id:  # a queue that was restored from a backup
             self.queue.release(self.held.view.id)
         self.held = self.queue.hold(view)
         self.spawner.note_job(view)
-        return self.held
 
-    async def _ask(self) -> JobView:
-        """Put the request to the queue, for as long as it takes."""
-        return await self._insist(self._post, phase="asking", percent=2)
+    async def _ask_again(self, refused: SpawnRefused) -> None:
+        """The queue said no to a step: what it knows of the job decides the next one, after a pause."""
+        self.log.info("Job %s took another course: %s", self._job.view.id, refused.jupyterhub_message)
+        await asyncio.sleep(AGAIN_S[0])
+        await self._ask()
 
     async def _post(self) -> JobView:
         while True:
@@ -122,25 +133,23 @@ class Turn:
                 self.posted = True
                 return JobView.of_document(answer["job"])
 
-    async def _wait(self, held: Held) -> Held:
+    async def _wait(self) -> None:
         """Return when the job may be launched.
 
         :raises SpawnRefused: it ended.
         """
-        first = held.view.place or 1
-        while held.view.state not in LAUNCHABLE:
-            job = held.view
+        first = self._job.view.place or 1
+        while (job := self._job.view).state not in LAUNCHABLE:
             if job.final:
                 raise SpawnRefused(end_words(job), code=f"gpuqueue.job.{job.end or 'ended'}")
             self._show_waiting(job, first)
             if job.state is State.RUNNING:  # somebody else's launch of it: ask for it as a new start would
                 await asyncio.sleep(AGAIN_S[0])
                 self._renew()
-                held = self._adopt(await self._ask())
-            elif not await held.change(within=RECHECK_S):
-                held = self._adopt(await self._ask())
-        self.progress.show("turn", 70, waiting_words(held.view, now=self.spawner.clock()), held.view)
-        return held
+                await self._ask()
+            elif not await self._job.change(within=RECHECK_S):
+                await self._ask()
+        self.progress.show("turn", 70, waiting_words(job, now=self.spawner.clock()), job)
 
     def _show_waiting(self, job: JobView, first: int) -> None:
         if self.queue.away:
@@ -152,31 +161,32 @@ class Turn:
 
     # Launching
 
-    async def _ask_permit(self, held: Held) -> Permit | None:
+    async def _ask_permit(self) -> Permit | None:
         """Ask for the launch; None: the job moved on meanwhile."""
-        job = held.view
+        job = self._job.view
 
         async def ask() -> Permit:
-            body = {"instance": INSTANCE, "version": held.view.version}
+            body = {"instance": INSTANCE, "version": self._job.view.version}
             return Permit.of_document(await self.queue.post(f"/spawner/v1/jobs/{job.id}/launch", body, within=PERMIT_S))
 
         self.progress.show("permit", 72, "Your GPUs are being made ready.", job)
         try:
             permit = await self._insist(ask, phase="permit", percent=72, job=job)
         except SpawnRefused as refused:
-            await self._catch_up(held, refused)
+            await self._ask_again(refused)
             return None
-        held.update(permit.job)
+        self._job.update(permit.job)
         return permit
 
-    async def _launch(self, permit: Permit, held: Held) -> str:
+    async def _launch(self, permit: Permit) -> str:
         limit = self.spawner.launch_timeout
-        self.progress.show("launching", 75, "Starting your notebook.", held.view)
+        self.progress.show("launching", 75, "Starting your notebook.", self._job.view)
         try:
             async with asyncio.timeout(limit):
-                url = await self._while_mine(self.spawner.launch_permitted(permit), permit, held)
-                self.progress.show("answering", 85, "Your notebook starts; waiting for its first answer.", held.view)
-                await self._while_mine(notebook_answers(self.spawner, url), permit, held)
+                url = await self._while_mine(self.spawner.launch_permitted(permit), permit)
+                words = "Your notebook starts; waiting for its first answer."
+                self.progress.show("answering", 85, words, self._job.view)
+                await self._while_mine(notebook_answers(self.spawner, url), permit)
         except TimeoutError:
             raise LaunchFailed(f"the notebook did not answer within {limit:g} s") from None
         except (LaunchFailed, Superseded):
@@ -186,15 +196,15 @@ class Turn:
             raise LaunchFailed(str(getattr(error, "jupyterhub_message", None) or error or repr(error))) from error
         return str(url)
 
-    async def _while_mine(self, doing: Coroutine[Any, Any, T], permit: Permit, held: Held) -> T:
+    async def _while_mine(self, doing: Coroutine[Any, Any, T], permit: Permit) -> T:
         """Go on with a launch only while it is the job's current one."""
         task = asyncio.create_task(doing, name=f"gpuqueue launch {permit.job.id}/{permit.launch}")
         try:
             while not task.done():
-                job = held.view
+                job = self._job.view
                 if job.state is not State.STARTING or job.launch != permit.launch:
                     raise Superseded
-                change = asyncio.create_task(held.change(within=RECHECK_S), name="gpuqueue change")
+                change = asyncio.create_task(self._job.change(within=RECHECK_S), name="gpuqueue change")
                 await asyncio.wait({task, change}, return_when=asyncio.FIRST_COMPLETED)
                 change.cancel()
             return task.result()
@@ -212,7 +222,7 @@ class Turn:
 
     # Reporting
 
-    async def _tell_ready(self, permit: Permit, held: Held) -> bool:
+    async def _tell_ready(self, permit: Permit) -> bool:
         """Report the notebook; False: the job moved on meanwhile.
 
         :raises LaunchFailed: it ended before it could be reported.
@@ -224,16 +234,15 @@ class Turn:
             answer = await self.queue.post(f"/spawner/v1/jobs/{permit.job.id}/ready", {"launch": permit.launch})
             return JobView.of_document(answer["job"])
 
-        self.progress.show("ready", 95, "Your notebook answers.", held.view)
+        self.progress.show("ready", 95, "Your notebook answers.", self._job.view)
         try:
-            held.update(await self._insist(tell, phase="ready", percent=95, job=held.view))
+            self._job.update(await self._insist(tell, phase="ready", percent=95, job=self._job.view))
         except SpawnRefused as refused:
-            await self._catch_up(held, refused)
-            # The first answer may have been lost: running under this launch number is what was to be told.
-            return held.view.state is State.RUNNING and held.view.launch == permit.launch
+            await self._ask_again(refused)
+            return False
         return True
 
-    async def _tell_failed(self, permit: Permit, held: Held, message: str) -> None:
+    async def _tell_failed(self, permit: Permit, message: str) -> None:
         self.log.warning("Launch %s of job %s failed: %s", permit.launch, permit.job.id, message)
         body = {"launch": permit.launch, "message": message[:1000]}
 
@@ -241,16 +250,11 @@ class Turn:
             answer = await self.queue.post(f"/spawner/v1/jobs/{permit.job.id}/failed", body)
             return JobView.of_document(answer["job"])
 
-        self.progress.show("failed", 80, f"This launch failed: {message}", held.view)
+        self.progress.show("failed", 80, f"This launch failed: {message}", self._job.view)
         try:
-            held.update(await self._insist(tell, phase="failed", percent=80, job=held.view))
+            self._job.update(await self._insist(tell, phase="failed", percent=80, job=self._job.view))
         except SpawnRefused as refused:
-            await self._catch_up(held, refused)
-
-    async def _catch_up(self, held: Held, refused: SpawnRefused) -> None:
-        """The stream tells what became of the job; the pause keeps a dispute from turning in circles."""
-        self.log.info("Job %s took another course: %s", held.view.id, refused.jupyterhub_message)
-        await held.change(within=AGAIN_S[0])
+            await self._ask_again(refused)
 
     async def _insist(
         self, ask: Callable[[], Awaitable[T]], *, phase: str, percent: int, job: JobView | None = None

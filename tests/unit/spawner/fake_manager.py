@@ -32,6 +32,7 @@ class FakeManager:
     holds: list[int] = field(default_factory=list)
     forms: list[dict[str, Any]] = field(default_factory=list)
     waits: dict[str, Any] = field(default_factory=dict)
+    lost: set[int] = field(default_factory=set)  #: jobs that it no longer knows
     refuse_claims: bool = False
     admit_at_once: bool = False
     refuse: tuple[int, dict[str, Any]] | None = None  #: what POST /jobs is answered
@@ -79,7 +80,7 @@ class FakeManager:
         self.posts.append(body)
         if self.refuse:
             return self.refuse
-        for view in self.jobs.values():
+        for view in (view for view in self.jobs.values() if view["id"] not in self.lost):
             same = (view["user"], view["server"]) == (body["user"], body["server"]) and view["state"] != "ended"
             if same or view["request"] == body["request"]:
                 return 200, view
@@ -105,6 +106,8 @@ class FakeManager:
     def launch(self, job: int) -> tuple[int, dict[str, Any]]:
         """Give a permit."""
         view = self.jobs[job]
+        if job in self.lost:
+            return 404, {"code": "gpuqueue.not-found", "message": "no such open job"}
         if view["state"] not in ("admitted", "starting", "restarting"):
             return 409, {"code": "gpuqueue.job.state", "message": f"job {job} is {view['state']}", "job": view}
         launch = view["launch"] + 1
