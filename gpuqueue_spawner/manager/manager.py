@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from ..model import Job, NewJob, Node
+from ..model import Event, Job, NewJob, Node
 from ..scheduling import Snapshot, Trial, trial
 from ..store import JobChanged, LoggedEvent, NodeMark
 from . import decisions
@@ -197,7 +197,8 @@ class Manager:
         self.changed(job.id)
 
     def _tell(self, before: Job, change: Change, after: Job) -> None:
-        where = f" on {after.placement.node} {list(after.placement.devices)}" if after.placement and after.open else ""
+        devices = " ".join(after.placement.devices) if after.placement else ""
+        where = f" on {after.placement.node} {devices}" if after.placement and change.event is Event.ADMIT else ""
         by = f" by {change.by}" if change.by else ""
         note = f": {change.note!r}" if change.note else ""
         log.info("job %s %s -> %s (%s%s)%s%s", after.id, before.state, after.state, change.event, by, where, note)

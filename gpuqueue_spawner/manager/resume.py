@@ -22,8 +22,11 @@ from .manager import Manager
 
 log = logging.getLogger("gpuqueue")
 
-LOOK_S = 1.0
+LOOK_S = 0.5
 GRACE_S = 2.0  # a job may be unheld for a moment: its start() has just begun, or just returned
+RESTART_GRACE_S = (
+    0.3  # nothing holds a job whose owner pressed Restart; one that a new start() attached to is held soon
+)
 PER_SECOND = 5.0
 AGAIN_S, AGAIN_MAX_S = 15.0, 300.0  # after an answer that was no success, doubled each time
 ABSENT_S = 20.0  # a job that the Hub will not start holds up those behind it no longer than this
@@ -99,7 +102,7 @@ class Resume:
         due = [
             job
             for job in unheld
-            if now - self._patience[job.id].since >= GRACE_S and self._patience[job.id].next <= now
+            if now - self._patience[job.id].since >= _grace(job) and self._patience[job.id].next <= now
         ]
         return sorted(due, key=lambda job: (not job.holding, job.queued, job.id))
 
@@ -150,3 +153,7 @@ class Resume:
     async def _decide(self, job: Job, decision) -> None:  # type: ignore[no-untyped-def]
         with suppress(KeyError, InvalidTransition, Refused):  # it moved meanwhile: the next look tells
             await self.manager.decide(job.id, decision)
+
+
+def _grace(job: Job) -> float:
+    return RESTART_GRACE_S if job.state is State.RESTARTING else GRACE_S

@@ -56,6 +56,10 @@ class Resources:
         """GPUs of every resource name together."""
         return sum(self.gpus.values())
 
+    def __str__(self) -> str:
+        gpus = [f"{count} {name}" for name, count in self.gpus.items()]
+        return ", ".join([*gpus, f"{self.cpus:g} CPUs", f"{self.memory / 2**30:.3g} GiB"])
+
     def __add__(self, other: Resources) -> Resources:
         names = {*self.gpus, *other.gpus}
         return Resources(

@@ -1,4 +1,4 @@
-"""Real programs that tests start, watch, kill, pause and stop; each in a session of its own, with its output in a file."""
+"""Real programs that tests start, watch, kill, pause and stop; each in a session of its own, its output in a file."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ def free_port() -> int:
         return port
 
 
-def until(true: Callable[[], object], *, within: float, what: str, every: float = 0.1) -> object:
-    """Wait until `true()` is, and return it; fails with `what` and the last answer."""
+def until(
+    true: Callable[[], object], *, within: float, what: str, story: Callable[[], str] = str, every: float = 0.1
+) -> object:
+    """Wait until `true()` is, and return it; fails with `what`, the last answer, and `story()` as it is then."""
     end = time.monotonic() + within
     while True:
         answer = true()
         if answer:
             return answer
         if time.monotonic() > end:
-            raise AssertionError(f"{what}: not within {within:g} s (last: {answer!r})")
+            raise AssertionError(f"{what}: not within {within:g} s (last: {answer!r})\n{story()}")
         time.sleep(every)
 
 
@@ -87,7 +89,7 @@ class Program:
             self.process.wait(10)
             raise AssertionError(f"{self.name} did not end within {within} s") from None
 
-    def tail(self, lines: int = 40) -> str:
+    def tail(self, lines: int = 25) -> str:
         """The end of its log."""
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         return "\n".join(text.splitlines()[-lines:])

@@ -45,7 +45,9 @@ c.Authenticator.allow_all = True
 c.Authenticator.admin_users = {{"dana"}}
 c.Authenticator.username_pattern = r"^[a-z][a-z0-9_.]*\\Z"
 c.JupyterHub.services = [{{"name": "test", "api_token": "{test_token}"}}]
-c.JupyterHub.load_roles = [{{"name": "test", "services": ["test"], "scopes": ["admin:users", "admin:servers", "tokens"]}}]
+c.JupyterHub.load_roles = [
+    {{"name": "test", "services": ["test"], "scopes": ["admin:users", "admin:servers", "tokens"]}}
+]
 c.Spawner.cmd = {cmd}
 c.Spawner.poll_interval = 5
 c.GPUQueueLocalSpawner.homes = "{folder}/homes"
@@ -106,13 +108,17 @@ class Site:
         env = {"PYTHONPATH": str(TREE), "CONFIGPROXY_AUTH_TOKEN": self.proxy_token, "TINY_SERVER_VERSION": "6.1.1"}
         self.proxy = self._program(
             "proxy",
-            [_proxy(), "--ip=127.0.0.1", f"--port={self.ports['public']}", "--api-ip=127.0.0.1"]
-            + [f"--api-port={self.ports['proxy_api']}", "--error-target", f"http://127.0.0.1:{self.ports['hub']}/hub/error"],
+            [_proxy(), "--ip=127.0.0.1", "--log-level=warn", f"--port={self.ports['public']}", "--api-ip=127.0.0.1"]
+            + [
+                f"--api-port={self.ports['proxy_api']}",
+                "--error-target",
+                f"http://127.0.0.1:{self.ports['hub']}/hub/error",
+            ],
             env,
         )
         hub = [self.python, "-m", "jupyterhub", "-f", str(self.folder / "jupyterhub_config.py")]
         self.hub = self._program("hub", hub, env)
-        manager = [self.python, "-m", "gpuqueue_spawner.cli", "manager", "-f", str(self.folder / "manager_config.py")]
+        manager = [self.python, "-m", "gpuqueue_spawner.service", "-f", str(self.folder / "manager_config.py")]
         self.manager = self._program("manager", manager, env)
 
     def _program(self, name: str, argv: list[str], env: dict[str, str]) -> Program:
@@ -169,7 +175,7 @@ class Site:
                 return hub.ok and queue.ok and not queue.json()["problem"]
             return False
 
-        until(well, within=within, what=f"the site is up\n{self.story()}")
+        until(well, within=within, what="the site is up", story=self.story)
 
     def stop(self) -> None:
         """End everything, the notebooks too."""
@@ -239,5 +245,7 @@ def version_of(python: str) -> tuple[int, ...]:
     """The JupyterHub of an environment."""
     import subprocess
 
-    out = subprocess.run([python, "-c", "import jupyterhub; print(jupyterhub.__version__)"], capture_output=True, text=True)
+    out = subprocess.run(
+        [python, "-c", "import jupyterhub; print(jupyterhub.__version__)"], capture_output=True, text=True
+    )
     return tuple(int(part) for part in re.findall(r"\d+", out.stdout)[:3])

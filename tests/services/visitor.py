@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -38,7 +39,10 @@ class Visitor:
 
     def xsrf(self, path: str) -> str:
         """The XSRF token of a path."""
-        return next((cookie.value or "" for cookie in self.session.cookies if cookie.name == "_xsrf" and cookie.path == path), "")
+        return next(
+            (cookie.value or "" for cookie in self.session.cookies if cookie.name == "_xsrf" and cookie.path == path),
+            "",
+        )
 
     def _server_path(self, server: str) -> str:
         base = f"/hub/api/users/{self.name}"
@@ -109,16 +113,31 @@ class Visitor:
             job = self.job(server=server)
             return job if job is not None and job["state"] == state else None
 
-        return until(there, within=within, what=f"the job of {self.name} is {state}\n{self.site.story()}")  # type: ignore[return-value]
+        return until(there, within=within, what=f"the job of {self.name} is {state}", story=self.site.story)  # type: ignore[return-value]
 
     def no_job(self, *, server: str = "", within: float = 30) -> None:
         """Wait until the job has ended."""
-        until(lambda: self.job(server=server) is None, within=within, what=f"{self.name} has no open job\n{self.site.story()}")
+        until(
+            lambda: self.job(server=server) is None,
+            within=within,
+            what=f"{self.name} has no open job",
+            story=self.site.story,
+        )
+
+    def all_ended(self, *, within: float = 40) -> None:
+        """Wait until nothing of this person waits, runs or holds a GPU, and the Hub knows it too."""
+
+        def ended() -> bool:
+            return not self.queue("GET", "jobs").json()["jobs"] and not self.site.hub_api(
+                "GET", f"/users/{self.name}"
+            ).json().get("servers")
+
+        until(ended, within=within, what=f"everything of {self.name} has ended", story=self.site.story)
 
     def environment(self, *, server: str = "") -> dict[str, Any]:
         """What the small notebook sees, asked directly."""
         job = self.job(server=server)
         assert job is not None
         pid = self.site.database("select pid from jobs where id = ?", job["id"])[0][0]
-        environ = open(f"/proc/{pid}/environ", "rb").read().decode()
+        environ = Path(f"/proc/{pid}/environ").read_bytes().decode()
         return dict(item.partition("=")[::2] for item in environ.split("\0") if item)

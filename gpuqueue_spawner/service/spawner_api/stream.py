@@ -6,7 +6,6 @@ Silence is loss: a Hub that says nothing for a while counts as gone, and what it
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import time
@@ -14,7 +13,9 @@ from typing import Any
 
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
+from ...manager.changes import QUEUE, Subscription
 from ...manager.hubs import Link
+from ...store import StoreUnavailable
 from .. import records
 from ..base import SpawnerHandler
 
@@ -27,9 +28,14 @@ SILENCE_S = 15.0
 class Stream(WebSocketHandler, SpawnerHandler):
     """One connected Hub process."""
 
-    _task: asyncio.Task[None] | None = None
-    _link: Link | None = None
-    _heard = 0.0
+    def initialize(self) -> None:
+        """Nothing was told yet."""
+        self._task: asyncio.Task[None] | None = None
+        self._link: Link | None = None
+        self._changes: Subscription | None = None
+        self._said: frozenset[int] = frozenset()  # the jobs that it says it holds
+        self._told: dict[int, dict[str, Any]] = {}  # what it was told last of each
+        self._heard = 0.0  # monotonic seconds, when it last said anything
 
     def check_origin(self, origin: str) -> bool:
         """No browser comes here, and who comes has shown the secret."""
@@ -50,6 +56,8 @@ class Stream(WebSocketHandler, SpawnerHandler):
         if kind == "hello" and self._task is None:
             self._task = asyncio.create_task(self._serve(instance, holds), name=f"hub {instance}")
         elif kind == "holds" and self._link is not None:
+            self._tell_anew(holds - self._said)
+            self._said = holds
             self.office.hubs.holds(self._link, holds)
 
     def on_close(self) -> None:
@@ -59,38 +67,51 @@ class Stream(WebSocketHandler, SpawnerHandler):
 
     async def _serve(self, instance: str, holds: frozenset[int]) -> None:
         log.info("Hub %s connected, it holds %s jobs", instance, len(holds))
-        with self.office.hubs.connected(instance, holds) as self._link, contextlib.suppress(WebSocketClosedError):
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._beat(), name="beat")
-                tasks.create_task(self._tell(), name="tell")
-        log.info("Hub %s is gone", instance)
+        try:
+            with self.office.hubs.connected(instance, holds) as self._link:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._beat(), name="beat")
+                    tasks.create_task(self._tell(), name="tell")
+        except* (WebSocketClosedError, StoreUnavailable) as error:
+            log.warning("Hub %s: %s", instance, error.exceptions[0] or "it closed the connection")
+        finally:
+            log.info("Hub %s is gone", instance)
+            self.close()  # it connects again, and is told everything anew
 
     async def _beat(self) -> None:
         while True:
             if time.monotonic() - self._heard > SILENCE_S:
                 self.close(1001, "silent")
-                return
+                return  # on_close() cancels the rest
             await self._send({"type": "beat"})
             await asyncio.sleep(BEAT_S)
 
     async def _tell(self) -> None:
         """Every job it holds once, then each change of one of them."""
-        told: dict[int, dict[str, Any]] = {}
         with self.manager.changes.subscribe() as changes:
+            self._changes = changes
             while True:
                 link = self._link
                 assert link is not None
                 for id in sorted(link.holds):
-                    await self._tell_job(id, told)
-                told = {id: view for id, view in told.items() if id in link.holds}
+                    await self._tell_job(id)
+                for id in [id for id in self._told if id not in link.holds]:
+                    del self._told[id]
                 await changes.next()
 
-    async def _tell_job(self, id: int, told: dict[int, dict[str, Any]]) -> None:
+    def _tell_anew(self, jobs: frozenset[int]) -> None:
+        """A Hub drops what it is told of a job before it knows that it holds it."""
+        for id in jobs:
+            self._told.pop(id, None)
+        if self._changes is not None:
+            self._changes.tell(QUEUE)
+
+    async def _tell_job(self, id: int) -> None:
         job = self.manager.queue.jobs.get(id) or await self.manager.job(id)
         if job is not None:
             view = records.job(self.manager, job)
-            if told.get(id) != view:
-                told[id] = view
+            if self._told.get(id) != view:
+                self._told[id] = view
                 await self._send({"type": "job", "job": view})
 
     async def _send(self, message: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ PLACE = Placement(node="dgx1", devices=("a",))
 def job(state: State, **fields: Any) -> Job:
     holding = state not in (State.QUEUED, State.HELD, State.ENDED)
     base = Job(
-        user="alice", server="", request="r" * 16, resources=Resources(cpus=1), lease=3600.0, options={"profile": "x"},
+        user="alice", server="", request="r" * 16, resources=Resources(cpus=1), lease=3600.0, options={},
         id=7, key="k", state=state, version=3, submitted=1.0, queued=1.0, placement=PLACE if holding else None, launch=1,
     )  # fmt: skip
     return replace(base, **fields)
@@ -73,7 +73,7 @@ def test_equal_options_keep_the_place_and_others_get_a_new_one() -> None:
 
 def test_a_new_start_of_a_running_job_means_that_the_hub_lost_it() -> None:
     """The process is ended and launched anew on the same GPUs; other options do not matter."""
-    change = decisions.replaced(job(State.RUNNING), replace(job(State.RUNNING), options={}), now=NOW)
+    change = decisions.replaced(job(State.RUNNING), replace(job(State.RUNNING), options={"profile": "y"}), now=NOW)
 
     assert change is not None
     assert change.event is Event.RESTART

@@ -264,7 +264,9 @@ class Histories(RuleBasedStateMachine):
 
     def story(self, key: str) -> str:
         job = self.store.jobs.by_key(key)
-        lines = [f"{event.at:.0f} {event.event} -> {event.state} {event.note}" for event in self.store.jobs.events(job.id)]
+        lines = [
+            f"{event.at:.0f} {event.event} -> {event.state} {event.note}" for event in self.store.jobs.events(job.id)
+        ]
         return "\n".join([str(job), *lines, *map(str, self.world.machine.alive.items())])
 
 

@@ -154,7 +154,9 @@ def _empty_database() -> Path:
     return Path(folder.name, "empty.sqlite")
 
 
-def new_job(user: str = "alice", server: str = "", *, gpus: int = 1, request: str = "", lease: float = 3600.0) -> NewJob:
+def new_job(
+    user: str = "alice", server: str = "", *, gpus: int = 1, request: str = "", lease: float = 3600.0
+) -> NewJob:
     """A request; two with other numbers differ in their options, as the Hub's would."""
     return NewJob(
         user=user,
