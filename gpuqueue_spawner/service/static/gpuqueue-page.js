@@ -1,7 +1,7 @@
 /* The service's pages keep themselves current: a stream says that something changed, the page fetches its own content
    anew and patches it in. Forms post in the background. Without this script the pages work by reloading. */
 
-import { patch } from "./gpuqueue-patch.js";
+import { letGo, patch } from "./gpuqueue-patch.js";
 import { followStream } from "./gpuqueue-stream.js";
 import { localiseTimes } from "./gpuqueue-times.js";
 
@@ -17,6 +17,7 @@ let running = null; // ends the stream
 let lastTime = -Infinity;
 let dirty = false;
 let refreshing = false;
+let acted = false;
 let lostTimer = 0;
 
 localiseTimes(document);
@@ -40,8 +41,8 @@ function setUp() {
 function followOrNot() {
   const wanted = document.getElementById("live").checked && !document.hidden;
   if (wanted && !running) {
-    const end = followStream(`${stream}?_xsrf=${encodeURIComponent(xsrf)}`, { onEvent: refresh, onState: tell });
-    const beat = setInterval(refresh, SELDOM);
+    const end = followStream(`${stream}?_xsrf=${encodeURIComponent(xsrf)}`, { onEvent: () => refresh(), onState: tell });
+    const beat = setInterval(() => refresh(), SELDOM);
     running = () => { end(); clearInterval(beat); clearTimeout(lostTimer); };
   } else if (!wanted && running) {
     running();
@@ -72,18 +73,22 @@ function say(id, words) {
   if (element && element.textContent !== words) element.textContent = words;
 }
 
-/** Fetch this page's content and patch it in, now or half a second after the last time; what comes meanwhile is one more. */
-async function refresh() {
+/** Fetch this page's content and patch it in, now or half a second after the last time; what comes meanwhile is one
+    more. While updates are paused only an act of the reader's own does so (`always`). */
+async function refresh({ always = false } = {}) {
   dirty = true;
+  acted ||= always;
   if (refreshing) return;
   refreshing = true;
   try {
     while (dirty) {
       await new Promise((resolve) => setTimeout(resolve, Math.max(0, lastTime + OFTEN - performance.now())));
       dirty = false;
+      if (!running && !acted) return;
+      acted = false;
       lastTime = performance.now();
       const fresh = await fetchFragment();
-      if (fresh && !patch(main, fresh)) setTimeout(refresh, AT_A_ROW);
+      if (fresh && !patch(main, fresh)) setTimeout(() => refresh(), AT_A_ROW);
     }
   } finally {
     refreshing = false;
@@ -139,7 +144,8 @@ function done(form) {
   }
   for (const box of form.querySelectorAll("input[type=checkbox]")) box.checked = false;
   for (const note of form.querySelectorAll("input[type=text]")) note.value = "";
-  refresh();
+  letGo();
+  refresh({ always: true });
 }
 
 function closeOnEscape(event) {

@@ -8,6 +8,11 @@ for (const kind of ["pointermove", "pointerdown", "keydown"]) {
   addEventListener(kind, () => { lastMove = performance.now(); }, { passive: true, capture: true });
 }
 
+/** Hold nothing back until the reader moves again: they acted, and want to see what came of it. */
+export function letGo() {
+  lastMove = -Infinity;
+}
+
 /** Whether the reader is at this element right now. */
 function isHeld(element) {
   if (element.querySelector("details.gq-confirm[open], input[type=checkbox]:checked")) return true;
