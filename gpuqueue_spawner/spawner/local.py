@@ -18,7 +18,7 @@ from typing import Any
 
 from jupyterhub.spawner import LocalProcessSpawner
 from jupyterhub.utils import random_port, url_path_join
-from traitlets import Integer, Tuple, Unicode, default
+from traitlets import Integer, Tuple, Unicode, default, validate
 
 from . import wrapper
 from .errors import LaunchFailed
@@ -46,6 +46,8 @@ class GPUQueueLocalSpawner(QueueingMixin, LocalProcessSpawner):  # type: ignore[
         Folder that holds a folder for each user, which stays between servers.
 
         Every folder above it must be open to all (mode o+x), or no notebook can enter its own.
+
+        .. versionadded:: 0.1
         """,
     )
     uid_range = Tuple(
@@ -58,12 +60,18 @@ class GPUQueueLocalSpawner(QueueingMixin, LocalProcessSpawner):  # type: ignore[
 
         It must be free on this machine and, where folders are on a share, on every machine. Who has which number is
         kept in the file `.uids.sqlite` in `homes`.
+
+        .. versionadded:: 0.1
         """,
     )
     minimum_uid = Integer(
         1000,
         config=True,
-        help="Smallest numeric user that is taken from the directory; smaller ones belong to the system. Never 0.",
+        help="""
+        Smallest numeric user that is taken from the directory; smaller ones belong to the system. Never 0.
+
+        .. versionadded:: 0.1
+        """,
     )
     pid_started = Integer(0, help="When the process started, in clock ticks since boot: a pid alone is used again.")
 
@@ -72,7 +80,19 @@ class GPUQueueLocalSpawner(QueueingMixin, LocalProcessSpawner):  # type: ignore[
 
     @default("homes")
     def _homes_here(self) -> str:
-        return os.path.abspath("homes")
+        return str(Path("homes").absolute())
+
+    @validate("homes")
+    def _absolute(self, proposal: Any) -> str:
+        return str(Path(proposal.value).absolute())
+
+    @validate("uid_range")
+    def _not_the_systems(self, proposal: Any) -> tuple[int, int]:
+        first, count = proposal.value
+        if first < 1000 or count < 1 or first + count > 2**31:
+            name = f"{type(self).__name__}.uid_range"
+            raise ValueError(f"{name} is {proposal.value!r}; allowed is a first number from 1000 on, and 1 or more")
+        return first, count
 
     async def identity(self) -> Identity | None:
         """The user's number in the directory, else one from the range; None when the Hub is not root."""
@@ -91,7 +111,7 @@ class GPUQueueLocalSpawner(QueueingMixin, LocalProcessSpawner):  # type: ignore[
     def _from_range(self) -> Identity:
         first, count = self.uid_range
         make_homes(Path(self.homes))
-        numbers = NumberedUsers(Path(self.homes) / ".uids.sqlite", first=max(first, 1), count=count)
+        numbers = NumberedUsers(Path(self.homes) / ".uids.sqlite", first=first, count=count)
         number = numbers.number(self.user.name)
         return Identity(uid=number, gid=number)
 

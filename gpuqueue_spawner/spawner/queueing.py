@@ -53,6 +53,8 @@ class QueueingMixin(Spawner):  # type: ignore[misc]  # JupyterHub ships no types
         Address of the queue manager, not through the proxy.
 
         `gpuqueue_spawner.hub.configure()` sets it.
+
+        .. versionadded:: 0.1
         """,
     )
     spawner_secret_file = Unicode(
@@ -62,6 +64,8 @@ class QueueingMixin(Spawner):  # type: ignore[misc]  # JupyterHub ships no types
         File with the secret that this Hub's spawners show to the queue manager; mode 0600.
 
         It is good for the spawner's requests only. `gpuqueue_spawner.hub.configure()` sets it.
+
+        .. versionadded:: 0.1
         """,
     )
     profile_list = Union(
@@ -72,9 +76,19 @@ class QueueingMixin(Spawner):  # type: ignore[misc]  # JupyterHub ships no types
 
         The keys `cpu_guarantee`, `cpu_limit`, `mem_guarantee`, `mem_limit`, `extra_resource_guarantees` and
         `extra_resource_limits` of `kubespawner_override` say what a job takes: the guarantee, else the limit.
+
+        .. versionadded:: 0.1
         """,
     )
-    default_hours = Float(8.0, config=True, help="Hours a job may run when its owner does not say how long.")
+    default_hours = Float(
+        8.0,
+        config=True,
+        help="""
+        Hours a job may run when its owner does not say how long.
+
+        .. versionadded:: 0.1
+        """,
+    )
     max_hours = Float(
         24.0,
         config=True,
@@ -82,6 +96,8 @@ class QueueingMixin(Spawner):  # type: ignore[misc]  # JupyterHub ships no types
         Most hours a job may ask for.
 
         Raise it where people train for days; the GPUs of whoever forgets to stop are then back as much later.
+
+        .. versionadded:: 0.1
         """,
     )
     launch_timeout = Float(
@@ -91,12 +107,18 @@ class QueueingMixin(Spawner):  # type: ignore[misc]  # JupyterHub ships no types
         Seconds from the permit to launch until the notebook must answer; then its GPUs go back and the job waits again.
 
         Raise it where images are pulled on first use. The Hub's own `start_timeout` covers the whole wait instead.
+
+        .. versionadded:: 0.1
         """,
     )
     form_timeout = Float(
         2.0,
         config=True,
-        help="Seconds the spawn form waits for the queue's estimates; after them it is shown without.",
+        help="""
+        Seconds the spawn form waits for the queue's estimates; after them it is shown without.
+
+        .. versionadded:: 0.1
+        """,
     )
     job_id = Integer(0, help="Id of the job this server runs for; 0: none.")
     job_key = Unicode("", help="Key that its processes carry.")
