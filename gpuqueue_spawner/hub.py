@@ -96,7 +96,7 @@ def _add_service(hub: Any, *, url: str, token: str) -> None:
         "name": SERVICE,
         "url": url,
         "api_token": token,
-        "display": True,
+        "display": False,  # our page.html links it from the navigation
         "oauth_no_confirm": True,  # part of this Hub: nobody should have to grant it anything
         # What its pages may do on behalf of whoever reads them; nobody gets more than they have.
         "oauth_client_allowed_scopes": ["servers!user", *CUSTOM_SCOPES],

@@ -25,7 +25,7 @@ class Database:
         self.doubt = False  #: a call's outcome is unknown: read anew before the next write
         self._thread = OneThread("store")
 
-    async def call(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def call(self, method: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a method of the store in its thread.
 
         :raises StoreUnavailable: the database refused, failed, or did not answer within the limit.

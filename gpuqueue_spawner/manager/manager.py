@@ -10,11 +10,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from ..model import Event, Job, NewJob, Node
-from ..scheduling import Snapshot, Trial, trial
-from ..store import JobChanged, LoggedEvent, NodeMark
+from ..model import Event, Job, NewJob, Node, ReasonCode
+from ..scheduling import Snapshot, trial
+from ..store import JobChanged, LoggedEvent, NodeMark, StoreUnavailable
 from . import decisions
 from .changes import HEALTH, NODES, QUEUE, Changes
 from .database import Database
@@ -127,7 +128,7 @@ class Manager:
 
     def _replaced(self, job: Job, new: NewJob) -> Change | None:
         change = decisions.replaced(job, new, now=self.clock())
-        if change is not None:
+        if change is not None and change.event is Event.REPLACE:
             self._acceptable(new, instead=job)
         return change
 
@@ -144,10 +145,11 @@ class Manager:
             raise Refused(
                 "gpuqueue.limit.queued-jobs", f"{new.user} has {waiting} requests waiting; {limit} are allowed"
             )
-        if not self.snapshot().unknown:
-            verdict = self.trial(new)
-            if verdict.start is None and verdict.reason is not None and verdict.reason.code.value in _FOR_EVER:
-                raise Refused(_FOR_EVER[verdict.reason.code.value], verdict.reason.lead)
+        if not self.room.unknown:
+            empty = replace(self.snapshot(), jobs=(), unknown="")  # who waits does not matter, only what there is
+            reason = trial(empty, user=new.user, resources=new.resources, lease=new.lease, now=self.clock()).reason
+            if reason is not None and reason.code is ReasonCode.NEVER_FITS:
+                raise Refused("gpuqueue.limit.never-fits", f"{reason.lead} {reason.proof}".strip())
 
     async def decide(self, job_id: int, decision: Callable[[Job], Change | None]) -> Job:
         """Let `decision` look at the job as it is, and write what it answers.
@@ -211,8 +213,12 @@ class Manager:
         return known or await self.db.call(self.db.store.jobs.get, job_id)
 
     async def ended(self, *, since: float, user: str | None = None, limit: int = 100) -> tuple[Job, ...]:
-        """Jobs that ended since, newest first."""
-        return await self.db.call(self.db.store.jobs.ended, since=since, user=user, limit=limit)
+        """Jobs that ended since, newest first; while the database is away, those that are remembered."""
+        if not self.db.problem:
+            with suppress(StoreUnavailable):
+                return await self.db.call(self.db.store.jobs.ended, since=since, user=user, limit=limit)
+        known = [job for job in self.queue.ended.values() if (job.ended or 0) >= since and user in (None, job.user)]
+        return tuple(sorted(known, key=lambda job: job.ended or 0, reverse=True)[:limit])
 
     async def story(self, job_id: int) -> tuple[LoggedEvent, ...]:
         """What happened to a job."""
@@ -249,10 +255,6 @@ class Manager:
     def _eligible(self, job: Job, *, now: float) -> Job:
         return replace(job, not_before=max(job.not_before, now + ABSENT_AGAIN_S)) if job.id in self.absent else job
 
-    def trial(self, new: NewJob) -> Trial:
-        """What would happen to one more request right now."""
-        return trial(self.snapshot(), user=new.user, resources=new.resources, lease=new.lease, now=self.clock())
-
     def healthy(self, problem: str) -> None:
         """Take over what is known of the Hub's health, and tell when it changed."""
         if problem != self.hub_problem:
@@ -260,9 +262,6 @@ class Manager:
             log.warning("Hub: %s", problem) if problem else log.info("Hub: connected")
             self.changes.publish(HEALTH, QUEUE)
             self.wake.set()
-
-
-_FOR_EVER = {"never-fits": "gpuqueue.limit.never-fits"}  # a reason of the planner, and the code of the refusal
 
 
 def _marked(node: Node, mark: NodeMark | None) -> Node:

@@ -27,7 +27,7 @@ class OneThread:
         self._turn = asyncio.Lock()
         self._running: asyncio.Future[Any] | None = None
 
-    async def call(self, limit: float, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def call(self, limit: float, method: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `method` in the thread; `limit` is in seconds, waiting for a turn included.
 
         :raises TimeoutError: no answer within the limit.

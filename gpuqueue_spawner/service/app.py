@@ -33,6 +33,8 @@ from .availability import Tickets
 from .base import BODY_LIMIT
 from .routes import application
 from .secret import Secret
+from .templating import environment
+from .views.frame import Site
 
 log = logging.getLogger("gpuqueue")
 
@@ -127,6 +129,22 @@ class ManagerApp(Application):
         """,
     )
     base_url = Unicode("/", config=True, help="The Hub's base URL, with slashes on both ends. .. versionadded:: 0.1")
+    named_servers = Bool(
+        True,
+        config=True,
+        help="""Whether the Hub lets users have more than one server; decides whether pages offer another start.
+
+        .. versionadded:: 0.1
+        """,
+    )
+    help_url = Unicode(
+        "",
+        config=True,
+        help="""Where people reach the GPU team, a `mailto:` or `https:` address; empty: pages offer none.
+
+        .. versionadded:: 0.1
+        """,
+    )
     capacity_class = Type(LocalCapacity, klass=Capacity, config=True, help="Where jobs run. .. versionadded:: 0.1")
     database_limit = Float(
         10.0,
@@ -244,7 +262,14 @@ class ManagerApp(Application):
             "cookie_secret": cookie_secret.value,
             "spawner_secret": spawner_secret,
             "tickets": Tickets(spawner_secret.value),
-            "base_url": self.base_url,
+            "site": Site(
+                base=self.base_url,
+                hub=self.base_url + "hub/",
+                service=self.prefix,
+                named_servers=self.named_servers,
+                help_url=self.help_url,
+            ),
+            "templates": environment(),
             "log_function": _log_request,
         }
         # A body a little over the limit gets a worded answer; one far over it is cut off before it fills the memory.

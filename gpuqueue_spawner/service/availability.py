@@ -6,6 +6,7 @@ puts a ticket into the page: signed, for minutes, good only for reading this use
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -17,7 +18,7 @@ from typing import Any
 
 from ..manager.manager import Manager
 from ..model import Resources
-from ..scheduling import trial
+from ..scheduling import Choice, trials
 from . import records
 from .views import form
 
@@ -68,17 +69,19 @@ class Tickets:
         return hmac.new(self._secret, f"availability/{body}".encode(), hashlib.sha256).hexdigest()
 
 
-def availability(manager: Manager, asked: Asked) -> dict[str, Any]:
-    """Everything a spawn form shows."""
+async def availability(manager: Manager, asked: Asked) -> dict[str, Any]:
+    """Everything a spawn form shows. The planner is asked in a thread: with a long queue it takes a while."""
     snapshot, now = manager.snapshot(), manager.clock()
+    choices = [Choice(resources=amount, lease=lease) for amount, lease in asked.choices.values()]
+    verdicts = await asyncio.to_thread(trials, snapshot, user=asked.user, choices=choices, now=now)
     holding = manager.queue.holding()
     own = [job for job in manager.queue.jobs.values() if job.user == asked.user]
     open_job = manager.queue.of_server(asked.user, asked.server)
     waiting = [job for job in manager.queue.jobs.values() if job.waiting]
-    waits = {}
-    for key, (amount, lease) in asked.choices.items():
-        verdict = trial(snapshot, user=asked.user, resources=amount, lease=lease, now=now)
-        waits[key] = _wait(verdict.start, verdict.reason, now=now, unknown=snapshot.unknown)
+    waits = {
+        key: _wait(verdict.start, verdict.reason, now=now, unknown=snapshot.unknown)
+        for key, verdict in zip(asked.choices, verdicts, strict=True)
+    }
     return {
         "now": now,
         "problem": snapshot.unknown,

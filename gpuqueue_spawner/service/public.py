@@ -29,7 +29,7 @@ class Availability(Base):
             asked = self.settings["tickets"].open(self.get_query_argument("ticket", ""))
         except BadTicket:
             raise Unauthorized from None
-        self.answer(availability(self.manager, asked))
+        self.answer(await availability(self.manager, asked))
 
 
 class OpenAPI(Base):

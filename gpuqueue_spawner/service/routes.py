@@ -12,6 +12,8 @@ from . import public
 from .api import jobs, nodes, queue, stream, users
 from .base import Base
 from .errors import NotFound
+from .pages import admin as pages_admin
+from .pages import jobs as pages_jobs
 from .spawner_api import form as spawner_form
 from .spawner_api import jobs as spawner_jobs
 from .spawner_api import stream as spawner_stream
@@ -59,6 +61,13 @@ def application(*, prefix: str, settings: dict[str, Any]) -> Application:
             (prefix + API + "nodes", nodes.Nodes),
             (prefix + API + "nodes/([^/]+)/([^/]+)", nodes.NodeAction),
             (prefix + API + "stream", stream.EventStream),
+            (prefix, pages_jobs.MyJobs),
+            (prefix + "jobs/([^/]+)", pages_jobs.Story),
+            (prefix + "jobs/([^/]+)/([^/]+)", pages_jobs.Act),
+            (prefix + "admin", pages_admin.Admin),
+            (prefix + "admin/jobs", pages_admin.AdminJobs),
+            (prefix + "admin/nodes/([^/]+)/([^/]+)", pages_admin.AdminNode),
+            (prefix + "admin/users/([^/]+)/([^/]+)", pages_admin.AdminUser),
             (prefix + "static/(.*)", StaticFileHandler, {"path": HERE / "static"}),
         ],
         default_handler_class=Nowhere,

@@ -8,14 +8,16 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from contextlib import suppress
 
 from tornado.iostream import StreamClosedError
 
+from ...manager.changes import Subscription
 from ..base import UserHandler
 from ..errors import HubAway
 
 PACE_S = 0.5
-BEAT_S = 10.0
+BEAT_S = 5.0
 CHECK_S = 10.0  # the Hub is asked anew this often whether the reader may still read
 
 
@@ -33,22 +35,24 @@ class EventStream(UserHandler):
         self.set_header("Content-Type", "text/event-stream")
         self.set_header("X-Accel-Buffering", "no")
         checked = time.monotonic()
-        with self.manager.changes.subscribe() as changes:
+        with self.manager.changes.subscribe() as changes, suppress(StreamClosedError):
             await self._send({"changed": "all"})
             while self._open:
-                try:
-                    async with asyncio.timeout(BEAT_S):
-                        dirty = await changes.next()
-                    await self._send({"changed": sorted(str(each) for each in dirty if self._mine(each))})
-                except TimeoutError:
-                    await self._send(None)
-                except StreamClosedError:
-                    return
+                await self._send(await self._next(changes))
                 if time.monotonic() - checked > CHECK_S:
                     checked = time.monotonic()
                     if not await self._still_allowed():
                         return
                 await asyncio.sleep(PACE_S)
+
+    async def _next(self, changes: Subscription) -> dict[str, object] | None:
+        """What changed for this reader; None when nothing did for a while."""
+        try:
+            async with asyncio.timeout(BEAT_S):
+                dirty = await changes.next()
+        except TimeoutError:
+            return None
+        return {"changed": sorted(str(each) for each in dirty if self._mine(each))}
 
     def _mine(self, what: str | int) -> bool:
         if isinstance(what, str):

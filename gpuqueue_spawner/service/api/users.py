@@ -13,7 +13,7 @@ class Me(UserHandler):
 
     async def get(self) -> None:
         """200."""
-        limits = availability(self.manager, Asked(user=self.reader.name, server="", choices={}))["limits"]
+        limits = (await availability(self.manager, Asked(user=self.reader.name, server="", choices={})))["limits"]
         rights = {"read": self.reader.reads_all, "operate": self.reader.operates}
         self.answer({"name": self.reader.name, "kind": self.reader.kind, "rights": rights, "limits": limits})
 
@@ -26,7 +26,7 @@ class Estimate(UserHandler):
         given = read(EstimateInput, self.json_body())
         choices = {"it": (given.resources.resources(), float(given.lease))}
         asked = Asked(user=self.reader.name, server="", choices=choices)
-        self.answer(availability(self.manager, asked)["waits"]["it"])
+        self.answer((await availability(self.manager, asked))["waits"]["it"])
 
 
 class EndAll(UserHandler):

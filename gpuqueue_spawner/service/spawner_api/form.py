@@ -20,4 +20,4 @@ class Form(SpawnerHandler):
         )
         tickets = self.settings["tickets"]
         refresh = self.settings["prefix"] + "availability"
-        self.answer({**availability(self.manager, asked), "ticket": tickets.seal(asked), "refresh": refresh})
+        self.answer({**await availability(self.manager, asked), "ticket": tickets.seal(asked), "refresh": refresh})
