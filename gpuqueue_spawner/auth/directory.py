@@ -14,8 +14,9 @@ from contextlib import suppress
 from typing import Any
 
 import ldap3
-from ldap3.core.exceptions import LDAPException, LDAPExceptionError
+from ldap3.core.exceptions import LDAPException, LDAPExceptionError, LDAPSASLPrepError
 from ldap3.core.tls import Tls
+from ldap3.protocol.sasl.sasl import validate_simple_password
 from ldap3.utils.conv import escape_filter_chars
 from ldap3.utils.dn import parse_dn
 from ldapauthenticator import LDAPAuthenticator
@@ -224,7 +225,7 @@ class GPUQueueLDAPAuthenticator(LDAPAuthenticator):  # type: ignore[misc]
         connection = ldap3.Connection(
             server,
             user=userdn,
-            password=password,
+            password=_as_sent(password),
             receive_timeout=self.answer_timeout,
             auto_referrals=False,  # else the password goes to whatever host a referral names
         )
@@ -275,6 +276,18 @@ class GPUQueueLDAPAuthenticator(LDAPAuthenticator):  # type: ignore[misc]
 def normalized(name: str) -> str:
     """A login name as the directory compares it: the same person is never two users of the Hub."""
     return unicodedata.normalize("NFKC", name).strip().lower()
+
+
+def _as_sent(password: str | None) -> str | bytes | None:
+    """The password as ldap3 is to send it: prepared as the standard says, or as it is where that cannot be.
+
+    The standard is older than emoji, and ldap3 would raise an error for one, or for a control character.
+    """
+    try:
+        prepared: str | bytes | None = validate_simple_password(password, accept_empty=True)
+    except LDAPSASLPrepError:
+        return (password or "").encode()
+    return prepared
 
 
 def _name_in(dn: str) -> str:

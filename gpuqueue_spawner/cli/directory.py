@@ -13,6 +13,8 @@ import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from ldap3.utils.dn import escape_rdn
+
 SLAPD = Path("/usr/sbin/slapd")
 SCHEMAS = Path("/etc/ldap/schema")
 MODULES = Path("/usr/lib/ldap")
@@ -52,15 +54,15 @@ def person(name: str, password: str, **attributes: str | int | Sequence[str | in
     classes = ["inetOrgPerson", *(["posixAccount"] if "uidNumber" in attributes else [])]
     defaults = {"cn": name, "sn": name, **({"homeDirectory": f"/home/{name}"} if len(classes) > 1 else {})}
     return entry(
-        f"uid={name},ou=people,{BASE}",
+        f"uid={escape_rdn(name)},ou=people,{BASE}",
         {"objectClass": classes, "uid": name, "userPassword": hashed(password), **defaults, **attributes},
     )
 
 
 def group(name: str, members: Iterable[str]) -> str:
     """The LDIF of a group under ou=groups. A groupOfNames is never empty, so the admin is in each."""
-    people = [ADMIN, *(f"uid={member},ou=people,{BASE}" for member in members)]
-    return entry(f"cn={name},ou=groups,{BASE}", {"objectClass": "groupOfNames", "cn": name, "member": people})
+    people = [ADMIN, *(f"uid={escape_rdn(member)},ou=people,{BASE}" for member in members)]
+    return entry(f"cn={escape_rdn(name)},ou=groups,{BASE}", {"objectClass": "groupOfNames", "cn": name, "member": people})
 
 
 def frame() -> str:
