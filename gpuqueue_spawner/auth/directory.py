@@ -266,10 +266,9 @@ class GPUQueueLDAPAuthenticator(LDAPAuthenticator):  # type: ignore[misc]
         for group in conn.entries:
             values = group.entry_attributes_as_dict
             names += [str(name) for name in values.get(self.group_name_attribute, ())[:1]]
-            with suppress(
-                BadNumber
-            ):  # the group is one of the Hub's all the same; the system's number is not handed on
-                gids |= {one_number(values, self.gid_attribute, smallest=self.min_uid)} - {None}
+            with suppress(BadNumber):  # it is one of the Hub's groups all the same; the system's number stays here
+                gid = one_number(values, self.gid_attribute, smallest=self.min_uid)
+                gids.update([] if gid is None else [gid])
         return {"names": [name for name in names if len(name) <= LONGEST_NAME], "gids": sorted(gids)}
 
 
