@@ -58,11 +58,8 @@ class Schema:
         :raises SchemaMismatch: it is of a newer version, or half-made by hand.
         """
         self._database.create()
-        with self._database.writing() as tx:
+        with self._database.writing() as tx, self._database.patient(tx):
             if not self._database.sqlite:
-                tx.execute(
-                    text("SET LOCAL statement_timeout = 0")
-                )  # a big table takes its time; locks keep their limit
                 tx.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _UPGRADE_LOCK})
                 encoding = tx.execute(text("SELECT current_setting('server_encoding')")).scalar_one()
                 if encoding != "UTF8":

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import psycopg
 
 from . import MissingProgram
@@ -87,6 +88,13 @@ class PostgreSQL:
             self._process.send_signal(signal.SIGQUIT)
             self._process.wait(STOP_S)
         self._process = None
+
+    def freeze(self, *, thaw: bool = False) -> None:
+        """Stop all its processes where they are, as a machine out of breath does, or let them go on."""
+        assert self._process
+        server = psutil.Process(self._process.pid)
+        for process in [server, *server.children(recursive=True)]:
+            process.send_signal(signal.SIGCONT if thaw else signal.SIGSTOP)
 
     def database(self) -> str:
         """Make an empty database; returns its address."""

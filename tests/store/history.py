@@ -255,6 +255,9 @@ class History(RuleBasedStateMachine):
     @invariant()
     def every_user_and_server_has_one_open_job(self) -> None:
         """No two of the jobs in the line are of the same user and server."""
+        for id in self.line:
+            job = self.told[id].job
+            self._expect(not (job.waiting and (job.placement or job.end)), id, "it waits and holds or ends")
         names = [(self.told[id].job.user, self.told[id].job.server) for id in self.line]
         assert len(names) == len(set(names))
 
