@@ -165,6 +165,7 @@ class LocalCapacity(Capacity):
 
     def _judged(self, gpu: Gpu, census: Census) -> Device:
         def describe(pid: int) -> Process | None:
+            """Look it up in this very look."""
             return procfs.describe(census.stats[pid]) if pid in census.stats else None
 
         return judge(gpu, owners=census.owners, given=census.given, displays=self.display_programs, describe=describe)

@@ -35,6 +35,7 @@ GPUS = "GPUQUEUE_GPUS"  #: device ids, separated by commas
 LOOK_S = 10.0  # a walk takes some 30 ms for 1000 processes; one that takes longer than this hangs in the kernel
 _REST = re.compile(r"([A-Za-z0-9_-]{1,64})/([0-9]{1,9})", re.ASCII)
 
+LISTINGS = 50  # bounds a look on a machine where programs start and end all the time; one or two do elsewhere
 SYS_PTRACE = 19  # number of the capability that looking into other users' processes takes
 
 Identity = tuple[int, int]  # pid, start time
@@ -111,8 +112,6 @@ class ProcessTable:
     def census(self) -> Census:
         """Walk over all processes once; twice when a job seems to have lost its last.
 
-        A walk is not one moment: a process that forks and ends at once can slip through one.
-
         :raises CapacityUnavailable: /proc cannot be read.
         """
         with self._alone():
@@ -135,7 +134,7 @@ class ProcessTable:
             if process is None or process.started != started or not process.alive or pid == os.getpid():
                 return False
             if launch is not None:
-                sign = self._sign(process)
+                sign = self._sign(process) if self._learn(process) else None
                 if sign is None or (sign.key, sign.mark.launch) != (key, launch):
                     return False
             memory = self._memory
@@ -148,7 +147,7 @@ class ProcessTable:
             return True
 
     def _walk(self) -> Census:
-        stats = procfs.stats()
+        stats = self._settled()
         stats.pop(os.getpid(), None)  # whatever environment the manager was started from, it is nobody's job
         # Cgroups after the walk: a pid that changed hands in between gets the old start time, which names nobody.
         inside = self._inside(stats)
@@ -158,6 +157,27 @@ class ProcessTable:
         memory.sessions = self._sessions(stats, owners)
         memory.signs = {pid: kept for pid, kept in memory.signs.items() if pid in stats}
         return self._counted(stats, owners)
+
+    def _settled(self) -> dict[int, Stat]:
+        """Read every process, and its mark.
+
+        A walk takes time. Who ended between being listed and being read may have left a child that was not listed yet:
+        so list again, until all that is new could be read. Else a program that goes from fork to fork slips through.
+        """
+        stats: dict[int, Stat] = {}
+        for _ in range(LISTINGS):
+            settled = True
+            for pid in procfs.pids():
+                if pid in stats:
+                    continue
+                process = procfs.stat(pid)
+                if process is not None:
+                    stats[pid] = process
+                if process is None or not process.alive or not self._learn(process):
+                    settled = False
+            if settled:
+                break
+        return stats
 
     def _inside(self, stats: dict[int, Stat]) -> dict[int, str]:
         """What is in our cgroups; adds to `stats` what was born since they were read."""
@@ -173,7 +193,11 @@ class ProcessTable:
     def _owners(self, stats: Mapping[int, Stat], inside: Mapping[int, str]) -> dict[int, str]:
         """The job of each process that has one. The oldest first: parents and leaders of sessions before the others."""
         memory, owners = self._memory, dict[int, str]()
-        for process in sorted(stats.values(), key=lambda one: (one.started, one.pid)):
+        family = sorted(stats.values(), key=lambda one: (one.started, one.pid))
+        # Backwards as well: where pids wrapped around, a child of the same clock tick comes before its parent.
+        for process in (*family, *reversed(family)):
+            if process.pid in owners:
+                continue
             sign = self._sign(process)
             key = (
                 inside.get(process.pid)
@@ -208,17 +232,24 @@ class ProcessTable:
                 sessions[number] = remembered
         return sessions
 
-    def _sign(self, process: Stat) -> Sign | None:
-        """The mark of one process, read once for each program that it executes."""
+    def _learn(self, process: Stat) -> bool:
+        """Read the mark of one process, once for each program that it executes; False when it ended meanwhile."""
         kept = self._memory.signs.get(process.pid)
         if kept is not None and kept[:2] == (process.started, process.image):
-            return kept[2]
+            return True
         try:
-            sign = parse_sign(procfs.environ(process), self.instance)
+            environ = procfs.environ(process)
         except PermissionError:
-            sign = None  # somebody else's; where the manager is not root, that is nobody's job
-        self._memory.signs[process.pid] = (process.started, process.image, sign)
-        return sign
+            environ = b""  # somebody else's; where the manager is not root, that is nobody's job
+        if environ is not None:
+            sign = parse_sign(environ, self.instance)
+            self._memory.signs[process.pid] = (process.started, process.image, sign)
+        return environ is not None
+
+    def _sign(self, process: Stat) -> Sign | None:
+        """The mark of a process as it was read."""
+        started, _, sign = self._memory.signs.get(process.pid, (0, (), None))
+        return sign if started == process.started else None
 
     def _counted(self, stats: Mapping[int, Stat], owners: Mapping[int, str]) -> Census:
         jobs: dict[str, list[Process]] = {}

@@ -40,6 +40,11 @@ class Stat:
         """Whether a signal or a debugger holds it."""
         return self.state in "Tt"
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether it does nothing, forks under way included."""
+        return self.state in "TtZX"
+
 
 def read(path: str, limit: int = 1 << 16) -> bytes:
     """All of a small file.
@@ -84,26 +89,47 @@ def stat(pid: int) -> Stat | None:
         return None
 
 
-def stats() -> dict[int, Stat]:
-    """Every process, zombies too, by pid. Not one moment: processes come and go during the walk."""
-    found = (stat(int(name)) for name in os.listdir(PROC) if name.isdecimal())
-    return {one.pid: one for one in found if one is not None}
+def pids() -> list[int]:
+    """Every process that there is, zombies too."""
+    return [int(name) for name in os.listdir(PROC) if name.isdecimal()]
 
 
-def environ(process: Stat) -> bytes:
-    """The environment that its program was started with, or what the program made of it since.
+def children(pid: int) -> list[int]:
+    """The pids of its children; none where the kernel does not tell them (CONFIG_PROC_CHILDREN)."""
+    try:
+        tasks = os.listdir(f"{PROC}/{pid}/task")
+        return [int(child) for task in tasks for child in read(f"{PROC}/{pid}/task/{task}/children").split()]
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return []
+
+
+def at_rest(pid: int) -> bool:
+    """Whether every thread of the process is stopped or has ended; true of a process that is gone."""
+    try:
+        threads = os.listdir(f"{PROC}/{pid}/task")
+        return all(
+            parse_stat(read(f"{PROC}/{pid}/task/{one}/stat").decode(errors="replace")).at_rest for one in threads
+        )
+    except (FileNotFoundError, ProcessLookupError):  # a thread ended meanwhile: look again, unless it was the last
+        return not os.path.exists(f"{PROC}/{pid}")
+
+
+def environ(process: Stat) -> bytes | None:
+    """The environment that its program was started with, or what the program made of it since; None when it ended.
 
     :raises PermissionError: it belongs to somebody else.
     """
     try:
-        if process.state != "Z":
-            return read(f"{PROC}/{process.pid}/environ", ENVIRON_LIMIT)
-        for thread in os.listdir(f"{PROC}/{process.pid}/task"):  # an ended first thread has no memory to read from
-            if int(thread) != process.pid:
-                return read(f"{PROC}/{process.pid}/task/{thread}/environ", ENVIRON_LIMIT)
+        if process.state == "Z":  # an ended first thread has no memory to read from, the others have
+            others = [one for one in os.listdir(f"{PROC}/{process.pid}/task") if int(one) != process.pid]
+            return read(f"{PROC}/{process.pid}/task/{others[0]}/environ", ENVIRON_LIMIT) if others else None
+        found = read(f"{PROC}/{process.pid}/environ", ENVIRON_LIMIT)
     except (FileNotFoundError, ProcessLookupError):
-        pass  # it ended meanwhile
-    return b""
+        return None
+    if found:
+        return found
+    now = stat(process.pid)  # without one, or without memory: what ends gives up its memory first
+    return found if now is not None and now.state not in "ZX" else None
 
 
 def describe(process: Stat) -> Process:

@@ -35,6 +35,11 @@ def tell(program: subprocess.Popen[str], line: str) -> None:
     program.stdin.flush()
 
 
+def said(program: subprocess.Popen[str]) -> str:
+    """All that an ended program and its children wrote; one that lives on fails the test rather than holds it up."""
+    return program.communicate(timeout=10)[0]
+
+
 def hierarchy_of(kind: str) -> Hierarchy | None:
     """The hierarchy of this machine for "cgroup1" or "cgroup2", None for "marks"."""
     if kind == "marks":
@@ -88,7 +93,9 @@ class Installation:
 
     def remains(self) -> list[int]:
         """Every process of the test, whatever the table knows of it."""
-        return [pid for pid, stat in procfs.stats().items() if stat.alive and self._is_ours(pid)]
+        return [
+            pid for pid in procfs.pids() if self._is_ours(pid) and (stat := procfs.stat(pid)) is not None and stat.alive
+        ]
 
     def _is_ours(self, pid: int) -> bool:
         try:

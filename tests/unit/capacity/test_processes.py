@@ -92,6 +92,7 @@ def test_a_child_never_seen_before_is_found_by_its_session(machine: Installation
 
     tell(program, "go")
     program.wait()
+    eventually(lambda: [procfs.stat(pid).command for pid in machine.remains()] == ["sleep"])  # type: ignore[union-attr]
 
     eventually(lambda: machine.commands("k1") == {"sleep"})
 
