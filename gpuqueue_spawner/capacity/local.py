@@ -18,7 +18,7 @@ from traitlets import Float, Integer, List, TraitError, Unicode, default, valida
 
 from ..model import Device, Node, Resources
 from . import ending, procfs, simulated
-from .base import Capacity, Observation, Process
+from .base import Capacity, CapacityUnavailable, Observation, Process
 from .cgroups import CGroups, usable
 from .devices import Gpu, judge
 from .nvml import NvmlReader
@@ -209,11 +209,11 @@ class LocalCapacity(Capacity):
         return self._table.cgroups.keys()
 
     def about(self) -> str:
-        """Say which GPUs are given out and why.
-
-        :raises CapacityUnavailable: the driver cannot tell.
-        """
-        gpus = self.read_gpus()
+        """Say which GPUs are given out and why, or why that cannot be told."""
+        try:
+            gpus = self.read_gpus()
+        except CapacityUnavailable as error:
+            return error.words
         if self.simulated_gpus is not None:
             return f"{len(gpus)} simulated GPUs"
         if not self._nvml.installed:
