@@ -121,5 +121,5 @@ class Capacity(Configurable):
         return ()
 
     def about(self) -> str:
-        """One sentence for people on what it gives out and from where; `doctor` and the demo print it. It waits for the driver."""
+        """One sentence for people on what it gives out and from where; it waits for the driver."""
         return ""
