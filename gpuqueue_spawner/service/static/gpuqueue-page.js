@@ -43,7 +43,7 @@ function followOrNot() {
   if (wanted && !running) {
     const end = followStream(`${stream}?_xsrf=${encodeURIComponent(xsrf)}`, { onEvent: () => refresh(), onState: tell });
     const beat = setInterval(() => refresh(), SELDOM);
-    running = () => { end(); clearInterval(beat); clearTimeout(lostTimer); };
+    running = () => { end(); clearInterval(beat); clearTimeout(lostTimer); lostTimer = 0; };
   } else if (!wanted && running) {
     running();
     running = null;
@@ -53,14 +53,15 @@ function followOrNot() {
 
 /** Say on the page how the stream is. */
 function tell(state) {
-  clearTimeout(lostTimer);
+  if (state !== "lost") clearTimeout(lostTimer);
   if (state === "open") {
+    lostTimer = 0;
     say("gq-link", "");
     refresh();
   } else if (state === "refused") {
     loggedOut();
   } else {
-    lostTimer = setTimeout(() => say("gq-link", "Not connected, trying again"), LOST);
+    lostTimer ||= setTimeout(() => say("gq-link", "Not connected, trying again"), LOST);
   }
 }
 

@@ -53,6 +53,7 @@ export function followStream(url, { onEvent, onState, onEnd = () => {} }) {
       return ["lost", 0];
     } finally {
       clearTimeout(guard);
+      abort.abort(); // an answer that nobody reads would keep one of the browser's six connections
     }
   }
 

@@ -9,6 +9,7 @@ const CHANGES = 3;
 
 let event = {};
 let seen = 0; // unix seconds of the last event
+let failing = null; // the connection, since when; becomes `lost`, and shown, when it lasts
 let lost = null;
 let cancelled = false;
 let stop = null;
@@ -186,12 +187,17 @@ function take(text) {
 }
 
 function connection(state, status) {
+  if (state === "open" || cancelled) {
+    clearTimeout(graceTimer);
+    failing = null;
+    return;
+  }
+  failing = { since: failing?.since ?? unixNow(), status, refused: state === "refused" };
+  const say = () => { lost = failing; show(); };
   clearTimeout(graceTimer);
-  if (state === "open" || cancelled) return;
-  const since = lost?.since ?? unixNow();
-  const say = () => { lost = { since, status, refused: state === "refused" }; show(); };
-  if (lost || state === "refused") say();
-  else graceTimer = setTimeout(say, GRACE);
+  const left = failing.since * 1000 + GRACE - Date.now();
+  if (lost || failing.refused || left <= 0) say();
+  else graceTimer = setTimeout(say, left);
 }
 
 function end() {
@@ -211,17 +217,18 @@ async function cancel(submitted) {
   button.ariaDisabled = "true";
   setText(button, "Cancelling…");
   setText(part("alert-shown"), "");
+  end(); // the Hub calls a server ready for a moment while it cancels one
   try {
     const answer = await fetch(page.dataset.cancel, { method: "DELETE", headers: { "X-XSRFToken": page.dataset.xsrf } });
     if (!answer.ok && answer.status !== 404) throw new Error(`The Hub answered ${answer.status}.`);
     cancelled = true;
-    end();
     lost = null;
     show();
     part("again-link").focus();
   } catch (fault) {
     const why = fault instanceof TypeError ? "The Hub does not answer." : fault.message;
     setText(part("alert-shown"), `Not cancelled: ${why} Your request still waits.`);
+    follow();
   } finally {
     button.ariaDisabled = "false";
     setText(button, "Yes, cancel it");
