@@ -1,4 +1,4 @@
-# Node.js and configurable-http-proxy. Sourced by scripts/with; needs $cache, $venv, say, fail.
+# Node.js and what npm gives: configurable-http-proxy, axe-core. Sourced by scripts/with; needs $cache, $venv, say, fail.
 
 NODE_OLDEST=20
 
@@ -26,11 +26,22 @@ need_node() {
 # need_proxy: sets $proxy to a folder with node_modules/.bin/configurable-http-proxy.
 need_proxy() {
   proxy=$cache/configurable-http-proxy-5
-  [ ! -f "$proxy/.done" ] || return 0
-  say "installs configurable-http-proxy from npm"
-  rm -rf "$proxy"
-  mkdir -p "$proxy"
-  PATH=$node/bin:$PATH npm install --prefix "$proxy" --no-audit --no-fund --no-save --loglevel=error "configurable-http-proxy@^5" >&2 ||
-    fail "npm could not install configurable-http-proxy"
-  touch "$proxy/.done"
+  from_npm "$proxy" "configurable-http-proxy@^5"
+}
+
+# need_axe: sets $axe to the script that looks for barriers in a page; it runs in the browser, not in Node.js.
+need_axe() {
+  from_npm "$cache/axe-core-4" "axe-core@^4"
+  axe=$cache/axe-core-4/node_modules/axe-core/axe.min.js
+}
+
+# from_npm FOLDER PACKAGE
+from_npm() {
+  [ ! -f "$1/.done" ] || return 0
+  say "installs ${2%@*} from npm"
+  rm -rf "$1"
+  mkdir -p "$1"
+  PATH=$node/bin:$PATH npm install --prefix "$1" --no-audit --no-fund --no-save --loglevel=error "$2" >&2 ||
+    fail "npm could not install ${2%@*}"
+  touch "$1/.done"
 }
