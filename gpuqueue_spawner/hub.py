@@ -107,10 +107,10 @@ def _add_service(hub: Any, *, url: str, token: str) -> None:
 
 
 def _service_scopes() -> list[str]:
-    """What the manager's reconciliation needs: see who has which server, start what was lost, stop what ended."""
+    """What the manager's reconciliation needs: see who has which server and who left, start what was lost, stop."""
     if jupyterhub.version_info >= (6,):
-        return ["list:users", "read:servers", "start:servers", "delete:servers"]
-    return ["list:users", "servers"]  # 5.5 has no start:servers
+        return ["list:users", "read:users:groups", "read:servers", "start:servers", "delete:servers"]
+    return ["list:users", "read:users:groups", "servers"]  # 5.5 has no start:servers
 
 
 def _add_scopes(hub: Any) -> None:

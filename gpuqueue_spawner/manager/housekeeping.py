@@ -21,8 +21,7 @@ async def housekeeping_loop(manager: Manager) -> None:
     while True:
         before = manager.clock() - manager.policy.keep_ended
         try:
-            gone = await manager.db.call(manager.db.store.jobs.expire, before=before, fence=manager.leading())
-            if gone:
+            while gone := await manager.db.call(manager.db.store.jobs.expire, before=before, fence=manager.leading()):
                 log.info("%s ended jobs were summed up by day and user", gone)
         except StoreUnavailable as error:
             log.warning("housekeeping: %s", error)

@@ -31,13 +31,12 @@ class Started(enum.Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Server:
-    """A server that the Hub knows as active."""
+class HubUser:
+    """A user who has a server that runs, starts or stops."""
 
-    user: str
     name: str
-    ready: bool
-    pending: str  #: "spawn", "stop" or empty
+    servers: frozenset[str]
+    groups: frozenset[str]  #: as of the last login, also of one that was refused
 
 
 class HubAPI:
@@ -73,8 +72,8 @@ class HubAPI:
         response = await self._ask("DELETE", _path(user, server))
         return response.code in (204, 400, 404)  # 400: not running
 
-    async def servers(self) -> tuple[Server, ...]:
-        """Every server that runs, starts or stops.
+    async def active_users(self) -> tuple[HubUser, ...]:
+        """Everybody with a server that runs, starts or stops.
 
         :raises HubUnavailable: no answer, or the Hub failed.
         """
@@ -82,9 +81,12 @@ class HubAPI:
         if response.code != 200:
             raise HubUnavailable(f"the Hub answered {response.code} to a list of users: {_words(response)}")
         return tuple(
-            Server(user=user["name"], name=name, ready=bool(each.get("ready")), pending=each.get("pending") or "")
+            HubUser(
+                name=user["name"],
+                servers=frozenset(user.get("servers") or ()),
+                groups=frozenset(user.get("groups") or ()),
+            )
             for user in json.loads(response.body)
-            for name, each in (user.get("servers") or {}).items()
         )
 
     async def _ask(self, method: str, path: str, *, body: str | None = None) -> HTTPResponse:

@@ -64,6 +64,7 @@ class Manager:
         self.queue = Queue()
         self.room = Room()
         self.absent: frozenset[int] = frozenset()  #: jobs that the Hub, though connected, does not start
+        self.groups: dict[str, frozenset[str]] = {}  #: Hub groups of those who have a server
         self.hub_problem = "JupyterHub is not connected to the queue."
         self.wake = asyncio.Event()  #: something changed that a plan may answer
         self.fence: int | None = None  #: number of this leadership; None: standing by
@@ -234,6 +235,12 @@ class Manager:
         self.changes.publish(NODES)
         self.wake.set()
         return mark
+
+    def departed(self) -> tuple[str, ...]:
+        """Users with open jobs who are in none of the groups that one needs to log in."""
+        needed = frozenset(self.policy.member_groups)
+        users = sorted({job.user for job in self.queue.jobs.values()} & self.groups.keys())
+        return tuple(user for user in users if needed and not needed & self.groups[user])
 
     def problem(self) -> str:
         """Why nobody is admitted right now, in words for people; empty: all is well."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from traitlets import Bool, Float, Integer, TraitError, validate
+from traitlets import Float, Integer, List, TraitError, Unicode, validate
 from traitlets.config import Configurable
 
 from ..scheduling import Limits
@@ -108,10 +108,13 @@ class Policy(Configurable):
         .. versionadded:: 0.1
         """,
     )
-    allow_foreign_gpus = Bool(
-        False,
+    member_groups = List(
+        Unicode(),
         config=True,
-        help="""Give out GPUs that a process outside the queue uses. Off: such a GPU counts as taken.
+        help="""Hub groups of which one is needed to log in; empty: nobody is looked at.
+
+        Whoever is in none of them any more keeps what waits and runs, and is marked on the admin page. Set it to the
+        names of the authenticator's allowed groups.
 
         .. versionadded:: 0.1
         """,

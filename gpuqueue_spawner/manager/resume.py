@@ -16,7 +16,7 @@ from ..model import End, InvalidTransition, Job, State
 from ..store import StoreUnavailable
 from . import decisions
 from .decisions import Refused
-from .hub import HubAPI, HubUnavailable, Server, Started
+from .hub import HubAPI, HubUnavailable, HubUser, Started
 from .hubs import Hubs
 from .manager import Manager
 
@@ -87,7 +87,7 @@ class Resume:
         await self._give_back()
         if now - self._compared > COMPARE_S:
             self._compared = now
-            await self._compare(await self.hub.servers())
+            await self._compare(await self.hub.active_users())
 
     def _unheld(self, now: float) -> list[Job]:
         """Jobs without a start() whose turn to be posted has come; admitted ones first."""
@@ -134,9 +134,10 @@ class Resume:
             ):
                 await self._decide(job, lambda job: decisions.requeue(job, note="JupyterHub did not launch it."))
 
-    async def _compare(self, servers: tuple[Server, ...]) -> None:
+    async def _compare(self, users: tuple[HubUser, ...]) -> None:
         """A young running job whose server the Hub does not know, twice: the Hub died before it stored it."""
-        known = {(server.user, server.name) for server in servers}
+        self.manager.groups = {user.name: user.groups for user in users}
+        known = {(user.name, server) for user in users for server in user.servers}
         now = self.manager.clock()
         missing = frozenset(
             job.id

@@ -62,7 +62,7 @@ class Watch:
 
     async def run(self) -> None:
         """Look until cancelled."""
-        self._adopt(self.manager.queue.holding())
+        await asyncio.to_thread(self._remember, self.manager.queue.holding())
         while True:
             self.ring.clear()
             try:
@@ -73,8 +73,10 @@ class Watch:
                 async with asyncio.timeout(self._look_s):
                     await self.ring.wait()
 
-    def _adopt(self, jobs: Collection[Job]) -> None:
-        """Tell the capacity of the processes that the database knows."""
+    def _remember(self, jobs: Collection[Job]) -> None:
+        """Tell the capacity of the processes that the database knows, and let it forget what ended meanwhile."""
+        for key in {*self.capacity.prepared()} - {job.key for job in jobs}:
+            self.capacity.release(key)
         for job in jobs:
             if job.pid is not None and job.pid_started is not None:
                 devices = job.placement.devices if job.placement else ()
@@ -132,7 +134,7 @@ class Watch:
                 await self.manager.decide(
                     job.id, lambda job: decisions.gone(job, now=now, retry_delay=policy.retry_delay)
                 )
-                self.capacity.release(job.key)
+                await asyncio.to_thread(self.capacity.release, job.key)
             elif job.state is State.RUNNING and not _serves(job, processes):
                 message = "The notebook's process ended."
                 await self.manager.decide(

@@ -216,9 +216,8 @@ class ManagerApp(Application):
         hub = HubAPI(self.hub_api_url, self._hub_token())
         office = Office.of(manager, capacity, hub, secret=spawner_secret.value)
         server = self._listen(office, spawner_secret)
-        log.info(
-            "%s on http://%s:%s%s, database %s", capacity.about(), self.ip, self.port, self.prefix, _public(self.db_url)
-        )
+        log.info("http://%s:%s%s, database %s", self.ip, self.port, self.prefix, _public(self.db_url))
+        self._about = asyncio.create_task(_tell_about(capacity), name="about")  # a driver may take its time
         try:
             await office.run(f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}")
         finally:
@@ -281,6 +280,10 @@ class ManagerApp(Application):
         except OSError as error:
             sys.exit(f"gpuqueue manager: cannot listen on {self.ip}:{self.port}: {error.strerror}")
         return server
+
+
+async def _tell_about(capacity: Capacity) -> None:
+    log.info("%s", await asyncio.to_thread(capacity.about))
 
 
 def _instance(path: Path) -> str:

@@ -29,6 +29,7 @@ class Admin(Page):
             ended=await manager.ended(since=manager.clock() - ENDED_DAYS * 86400, limit=ENDED_ROWS),
             rules=self.rules,
             unknown=manager.problem(),
+            remarks=dict.fromkeys(manager.departed(), "may no longer log in"),
             notices=strays.notices(self.office.watch.strays),
         )
         self.page("admin.html", view)

@@ -88,7 +88,7 @@ class NoHub:
     async def stop_server(self, user: str, server: str) -> bool:
         return True
 
-    async def servers(self) -> tuple[Any, ...]:
+    async def active_users(self) -> tuple[Any, ...]:
         return ()
 
 

@@ -1,0 +1,308 @@
+"""Something is away: the database or the Hub stands still, the manager is taken over, a disk is full.
+
+Nobody is admitted on the strength of what may be gone, nothing is forgotten, and the pages say what is wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.services.postgresql import PostgreSQL, postgresql
+from tests.services.program import Program, free_port, until
+from tests.services.site import PREFIX, Site, site
+from tests.services.visitor import Visitor
+
+Person = Callable[[Site], Visitor]
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[PostgreSQL]:
+    with postgresql() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def on_postgresql(database: PostgreSQL) -> Iterator[Site]:
+    more = f'c.ManagerApp.db_url = "{database.database().replace("postgresql:", "postgresql+psycopg:")}"'
+    with site(gpus=2, manager_more=f"{more}\nc.ManagerApp.database_limit = 3.0") as it:
+        yield it
+
+
+def health(at: Site) -> dict[str, object]:
+    """What the manager says of itself, which it must within two seconds."""
+    answer: dict[str, object] = requests.get(at.manager_url + PREFIX + "health", timeout=2).json()
+    return answer
+
+
+def test_a_database_that_stands_still_stops_admissions_and_nothing_else(
+    on_postgresql: Site, database: PostgreSQL, person: Person
+) -> None:
+    """The manager answers, says what is wrong, keeps its lease, and goes on by itself."""
+    alice, bob = person(on_postgresql), person(on_postgresql)
+    alice.start("gpu2")
+    running = alice.job_is("running")
+    bob.start("gpu1")
+    bob.job_is("queued")
+    bob.token()
+
+    database.freeze()
+    try:
+        until(lambda: "database" in str(health(on_postgresql)["problem"]), within=20, what="the problem is named")
+        assert health(on_postgresql)["leading"] is True
+        assert (bob.job() or {})["state"] == "queued", "what is known is still told"
+        refused = alice.queue("POST", f"jobs/{running['id']}/stop", body={})
+        assert (refused.status_code, refused.json()["code"]) == (503, "gpuqueue.unavailable")
+        page = requests.get(on_postgresql.url + PREFIX, headers={"Authorization": f"token {bob.token()}"}, timeout=5)
+        assert page.status_code == 200
+        assert "database" in page.text
+    finally:
+        database.freeze(thaw=True)
+
+    until(lambda: not health(on_postgresql)["problem"], within=30, what="all is well", story=on_postgresql.story)
+    alice.queue("POST", f"jobs/{running['id']}/stop", body={})
+    bob.job_is("running")
+
+
+def test_a_database_that_was_restarted_is_used_again(on_postgresql: Site, database: PostgreSQL, person: Person) -> None:
+    alice = person(on_postgresql)
+
+    database.stop()
+    until(lambda: "database" in str(health(on_postgresql)["problem"]), within=20, what="the problem is named")
+    alice.start("gpu1")
+    time.sleep(2)
+    database.start()
+
+    alice.job_is("running", within=60)
+
+
+def test_a_hub_that_stands_still_is_said_and_others_are_served(own_site: Site, person: Person) -> None:
+    """Nobody is admitted, since nobody could launch; a token that is not known gets words, not silence."""
+    alice, bob = person(own_site), person(own_site)
+    alice.start("gpu4")
+    alice.job_is("running")
+    bob.start("gpu1")
+    bob.job_is("queued")
+
+    own_site.hub.signal(signal.SIGSTOP)
+    try:
+        until(lambda: "JupyterHub" in str(health(own_site)["problem"]), within=25, what="the problem is named")
+        begun = time.monotonic()
+        headers = {"Authorization": "token nobody-knows-this-one"}
+        unknown = requests.get(own_site.manager_url + PREFIX + "api/v1/me", headers=headers, timeout=15)
+        assert (unknown.status_code, unknown.json()["code"]) == (503, "gpuqueue.hub-away")
+        assert time.monotonic() - begun < 8
+    finally:
+        own_site.hub.signal(signal.SIGCONT)
+
+    until(lambda: not health(own_site)["problem"], within=30, what="all is well", story=own_site.story)
+    alice.stop()
+    bob.job_is("running", within=60)
+
+
+def test_a_second_manager_stands_by_and_takes_over(person: Person) -> None:
+    """Not ready while the first one leads; when that one is killed, the queue goes on with the second."""
+    with site(gpus=1) as it:
+        config = (it.folder / "manager_config.py").read_text()
+        port = free_port()
+        second_config = it.folder / "second_config.py"
+        second_config.write_text(config.replace(str(it.ports["manager"]), str(port)))
+        second = Program(
+            "second",
+            [*it.manager.argv[:-1], str(second_config)],
+            it.folder / "second.log",
+            it.manager.env,
+            cwd=it.folder,
+        )
+        second.start()
+        try:
+            url = f"http://127.0.0.1:{port}{PREFIX}health"
+            until(lambda: _status(url) == 503, within=20, what="the second one stands by", story=second.tail)
+            alice, bob = person(it), person(it)
+            alice.start("gpu1")
+            job = alice.job_is("running")
+            bob.start("gpu1")
+            bob.job_is("queued")
+
+            it.manager.kill()
+
+            until(lambda: _status(url) == 200, within=30, what="the second one leads", story=second.tail)
+            fences = it.database("select fence from leader")
+            second.stop()
+            it.manager.start()
+            it.wait()
+            assert (alice.job() or {})["id"] == job["id"]
+            assert (bob.job() or {})["state"] == "queued"
+            assert it.database("select fence from leader")[0][0] > fences[0][0]
+        finally:
+            second.stop()
+
+
+def test_a_full_disk_refuses_new_requests_with_words_and_loses_none(person: Person) -> None:
+    """SQLite on a file system of one megabyte."""
+    if os.geteuid():
+        pytest.fail("mounting a small file system needs root")
+    small = Path("/var/tmp/gpuqueue-small-disk")
+    small.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", small], check=True)
+    try:
+        with site(gpus=1, manager_more=f'c.ManagerApp.db_url = "sqlite:///{small}/queue.sqlite"') as it:
+            alice = person(it)
+            alice.start("gpu1")
+            job = alice.job_is("running")
+            fill = subprocess.run(["dd", "if=/dev/zero", f"of={small}/filler"], capture_output=True, text=True)
+            assert "No space left" in fill.stderr
+
+            refused = [_restart(alice, job["id"], note="n" * 900) for _ in range(30)][-1]
+
+            assert (refused.status_code, refused.json()["code"]) == (503, "gpuqueue.unavailable")
+            assert "disk" in str(health(it)["problem"]) or "database" in str(health(it)["problem"])
+            (small / "filler").unlink()
+            until(lambda: not health(it)["problem"], within=30, what="all is well", story=it.story)
+            alice.job_is("running", within=60)
+    finally:
+        subprocess.run(["umount", "-l", small], check=False)
+        small.rmdir()
+
+
+def test_a_restored_backup_shows_what_it_does_not_know_and_gives_its_gpus_to_nobody(person: Person) -> None:
+    """A running server that the copy does not know is never ended, and its GPUs count as held."""
+    with site(gpus=2) as it:
+        alice, bob, dana = person(it), person(it), Visitor(it, "dana")
+        copy = it.folder / "copy.sqlite"
+        backup = [
+            it.python,
+            "-m",
+            "gpuqueue_spawner.cli",
+            "backup",
+            str(copy),
+            "--db",
+            f"sqlite:///{it.folder}/gpuqueue.sqlite",
+        ]
+        done = subprocess.run(backup, capture_output=True, text=True, env={**os.environ, **it.manager.env})
+        assert done.returncode == 0, done.stderr
+        alice.start("gpu1")
+        alice.job_is("running")
+        pids = set(it.processes())
+
+        it.manager.stop()
+        for leftover in it.folder.glob("gpuqueue.sqlite*"):
+            leftover.unlink()
+        shutil.copy(copy, it.folder / "gpuqueue.sqlite")
+        it.manager.start()
+        it.wait()
+
+        bob.start("gpu2")
+        bob.job_is("queued")
+        time.sleep(3)
+        assert (bob.job() or {})["state"] == "queued", "the unknown server's GPU was given away"
+        assert pids <= set(it.processes()), "the unknown server was ended"
+        page = requests.get(it.url + PREFIX + "admin", headers={"Authorization": f"token {dana.token()}"}, timeout=10)
+        assert "unknown to this queue" in page.text
+        it.hub_api("DELETE", f"/users/{alice.name}/server")
+        bob.job_is("running", within=40)
+
+
+def test_a_user_who_is_deleted_while_waiting_leaves_the_queue_with_that_reason(own_site: Site, person: Person) -> None:
+    alice, bob = person(own_site), Visitor(own_site, "leaver").login()
+    alice.start("gpu4")
+    alice.job_is("running")
+    bob.start("gpu1")
+    job = bob.job_is("queued")
+
+    own_site.hub.kill()
+    connection = _hub_database(own_site)
+    connection.execute("delete from users where name = 'leaver'")
+    connection.commit()
+    connection.close()
+    own_site.hub.start()
+    own_site.wait()
+
+    until(
+        lambda: own_site.database("select state from jobs where id = ?", job["id"])[0][0] == "ended",
+        within=30,
+        what="the job has ended",
+        story=own_site.story,
+    )
+    end, message = own_site.database("select end_kind, message from jobs where id = ?", job["id"])[0]
+    assert end == "rejected"
+    assert "no such user" in message
+
+
+def _restart(person: Visitor, job: int, *, note: str) -> requests.Response:
+    return person.queue("POST", f"jobs/{job}/restart", body={"note": note})
+
+
+def _hub_database(at: Site):  # type: ignore[no-untyped-def]
+    import sqlite3
+
+    return sqlite3.connect(at.folder / "hub.sqlite", timeout=10)
+
+
+def _status(url: str) -> int:
+    try:
+        return requests.get(url, timeout=2).status_code
+    except requests.RequestException:
+        return 0
+
+
+def test_a_lease_warns_then_ends_and_the_next_one_starts(person: Person) -> None:
+    with site(gpus=1, manager_more="c.Policy.warning = 3.0") as it:
+        alice, bob = person(it), person(it)
+        alice.start("gpu1", hours=8 / 3600)
+        job = alice.job_is("running")
+        bob.start("gpu1")
+
+        until(lambda: (alice.job() or {}).get("warned"), within=15, what="it is warned", story=it.story)
+        alice.no_job(within=30)
+        ended = alice.queue("GET", f"jobs/{job['id']}").json()["job"]
+        assert ended["end"] == "expired"
+        assert ended["ended"] - job["started"] >= 8
+        bob.job_is("running")
+        until(lambda: alice.server() is None, within=20, what="the Hub knows that it ended")
+
+
+def test_a_lease_that_ends_while_the_manager_is_away_gets_its_warning_anew(person: Person) -> None:
+    with site(gpus=1, manager_more="c.Policy.warning = 6.0") as it:
+        alice = person(it)
+        alice.start("gpu1", hours=9 / 3600)
+        job = alice.job_is("running")
+
+        it.manager.kill()
+        time.sleep(11)
+        it.manager.start()
+        it.wait()
+
+        until(lambda: (alice.job() or {}).get("warned"), within=10, what="it is warned", story=it.story)
+        again = alice.job() or {}
+        assert again["ends"] >= again["warned"] + 5.9
+        alice.no_job(within=30)
+        ended = alice.queue("GET", f"jobs/{job['id']}").json()["job"]
+        assert ended["ended"] >= again["ends"]
+
+
+def test_a_config_file_with_a_wrong_value_is_refused_by_name(tmp_path: Path) -> None:
+    config = tmp_path / "config.py"
+    config.write_text("c.Policy.max_lease = -1\n")
+    argv = [sys.executable, "-m", "gpuqueue_spawner.service", "-f", str(config), f"--ManagerApp.data_dir={tmp_path}"]
+
+    done = subprocess.run(
+        [*argv, "--upgrade-db"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env={**os.environ, "JUPYTERHUB_API_TOKEN": "x"},
+    )
+
+    assert done.returncode != 0
+    assert "Policy.max_lease" in done.stderr
+    assert "-1" in done.stderr
