@@ -62,7 +62,8 @@ def person(name: str, password: str, **attributes: str | int | Sequence[str | in
 def group(name: str, members: Iterable[str]) -> str:
     """The LDIF of a group under ou=groups. A groupOfNames is never empty, so the admin is in each."""
     people = [ADMIN, *(f"uid={escape_rdn(member)},ou=people,{BASE}" for member in members)]
-    return entry(f"cn={escape_rdn(name)},ou=groups,{BASE}", {"objectClass": "groupOfNames", "cn": name, "member": people})
+    dn = f"cn={escape_rdn(name)},ou=groups,{BASE}"
+    return entry(dn, {"objectClass": "groupOfNames", "cn": name, "member": people})
 
 
 def frame() -> str:
