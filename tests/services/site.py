@@ -46,7 +46,7 @@ c.Authenticator.admin_users = {{"dana"}}
 c.Authenticator.username_pattern = r"^[a-z][a-z0-9_.]*\\Z"
 c.JupyterHub.services = [{{"name": "test", "api_token": "{test_token}"}}]
 c.JupyterHub.load_roles = [
-    {{"name": "test", "services": ["test"], "scopes": ["admin:users", "admin:servers", "tokens"]}}
+    {{"name": "test", "services": ["test"], "scopes": ["admin:users", "admin:servers", "tokens", "proxy"]}}
 ]
 c.Spawner.cmd = {cmd}
 c.Spawner.poll_interval = 5
@@ -172,6 +172,8 @@ class Site:
             with contextlib.suppress(requests.RequestException):
                 hub = requests.get(self.url + "/hub/api/", timeout=2)
                 queue = requests.get(self.url + PREFIX + "health", timeout=2)
+                if hub.status_code == 404:  # a proxy that came back is told its routes, as its supervisor would
+                    self.hub_api("POST", "/proxy")
                 return hub.ok and queue.ok and not queue.json()["problem"]
             return False
 
