@@ -123,3 +123,7 @@ class Capacity(Configurable):
     def about(self) -> str:
         """One sentence for people on what it gives out and from where; it waits for the driver."""
         return ""
+
+    def caution(self) -> str:
+        """What admins must know of how users are kept apart here; empty: nothing. The admin page and the log show it."""
+        return ""

@@ -221,6 +221,12 @@ class LocalCapacity(Capacity):
         models = sorted({gpu.device.model for gpu in gpus})
         return f"{len(gpus)} GPUs ({', '.join(models) or 'none'})"
 
+    def caution(self) -> str:
+        """Not as root, nobody can be given a user of their own."""
+        if os.geteuid() == 0:
+            return ""
+        return f"All notebooks run as one user, {os.geteuid()}: people are not protected from each other."
+
 
 def _refuse(proposal: Any, fine: bool, allowed: str) -> Any:
     if not fine:

@@ -30,10 +30,11 @@ from ..manager.hub import HubAPI
 from ..manager.run import Office
 from ..store import SchemaMismatch, Store, StoreUnavailable
 from .availability import Tickets
-from .base import BODY_LIMIT
+from .bodies import READ_LIMIT, READ_S, Shortened
 from .routes import application
 from .secret import Secret
 from .templating import environment
+from .tokens import Tokens
 from .views.frame import Site
 
 log = logging.getLogger("gpuqueue")
@@ -246,7 +247,7 @@ class ManagerApp(Application):
 
     def _listen(self, office: Office, spawner_secret: Secret) -> HTTPServer:
         cookie_secret = Secret.of_file(Path(self.cookie_secret_file))
-        HubOAuth.instance(  # one a process, which is where the Hub's own handlers look for it
+        auth = HubOAuth.instance(  # one a process, which is where the Hub's own handlers look for it
             parent=self,
             api_url=self.hub_api_url,
             api_token=self._hub_token(),
@@ -254,13 +255,14 @@ class ManagerApp(Application):
             base_url=self.prefix,
             hub_prefix=self.base_url + "hub/",
             access_scopes={"access:services", f"access:services!service={self.service_name}"},
-            cache_max_age=5,  # seconds a revoked token lives on; the default is 300
+            cache_max_age=5,  # seconds; the default is 300. The answers that count are kept in tokens.py
         )
         settings: dict[str, Any] = {
             "office": office,
             "cookie_secret": cookie_secret.value,
             "spawner_secret": spawner_secret,
             "tickets": Tickets(spawner_secret.value),
+            "tokens": Tokens(lambda token: auth.user_for_token(token, use_cache=False, sync=False)),
             "site": Site(
                 base=self.base_url,
                 hub=self.base_url + "hub/",
@@ -271,9 +273,11 @@ class ManagerApp(Application):
             "templates": environment(),
             "log_function": _log_request,
         }
-        # A body a little over the limit gets a worded answer; one far over it is cut off before it fills the memory.
         server = HTTPServer(
-            application(prefix=self.prefix, settings=settings), max_body_size=BODY_LIMIT * 256, xheaders=True
+            Shortened(application(prefix=self.prefix, settings=settings)),
+            max_body_size=READ_LIMIT,
+            body_timeout=READ_S,
+            xheaders=True,
         )
         try:
             server.listen(self.port, self.ip)
@@ -284,6 +288,8 @@ class ManagerApp(Application):
 
 async def _tell_about(capacity: Capacity) -> None:
     log.info("%s", await asyncio.to_thread(capacity.about))
+    if capacity.caution():
+        log.warning("%s Start everything as root to give each person a user of their own.", capacity.caution())
 
 
 def _instance(path: Path) -> str:

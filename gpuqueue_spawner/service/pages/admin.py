@@ -8,6 +8,7 @@ from .. import acts
 from ..errors import BadInput, Forbidden
 from ..views import admin as admin_view
 from ..views import strays
+from ..views.frame import cautions
 from .base import Page
 
 ENDED_DAYS = 1
@@ -30,7 +31,7 @@ class Admin(Page):
             rules=self.rules,
             unknown=manager.problem(),
             remarks=dict.fromkeys(manager.departed(), "may no longer log in"),
-            notices=strays.notices(self.office.watch.strays),
+            notices=(*cautions(self.office.watch.capacity.caution()), *strays.notices(self.office.watch.strays)),
         )
         self.page("admin.html", view)
 

@@ -115,6 +115,11 @@ def frame(
     )
 
 
+def cautions(words: str) -> tuple[Notice, ...]:
+    """Say what admins must know of how people are kept apart."""
+    return (Notice(tone="warn", icon="triangle-exclamation", lead=words),) if words else ()
+
+
 def unknown_notice(unknown: str) -> tuple[Notice, ...]:
     """Say that nobody is admitted because nobody can say what is free."""
     if not unknown:
