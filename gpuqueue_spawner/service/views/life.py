@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ...store import LoggedEvent
 
 LABEL_FROM = 14.0  #: percent of the bar that a label needs
+PHONE_FROM = 36.0  #: the same on a phone
 _KIND = {State.QUEUED: "wait", State.HELD: "wait", State.RUNNING: "run", State.ENDED: ""}
 _VERB = {"wait": "waited", "start": "started", "run": "ran"}
 
@@ -27,6 +28,7 @@ class Piece:
     width: str
     middle: str
     label: str  #: empty where there is no room
+    narrow: bool  #: no room for the label on a phone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,4 +69,11 @@ def of(log: Sequence[LoggedEvent], *, until: float, now: float) -> Life:
 
 def _piece(kind: str, x: float, width: float, seconds: float) -> Piece:
     label = f"{_VERB[kind]} {words.duration(seconds)}" if width >= LABEL_FROM else ""
-    return Piece(kind=kind, x=f"{x:.1f}%", width=f"{max(width, 0.6):.1f}%", middle=f"{x + width / 2:.1f}%", label=label)
+    return Piece(
+        kind=kind,
+        x=f"{x:.1f}%",
+        width=f"{max(width, 0.6):.1f}%",
+        middle=f"{x + width / 2:.1f}%",
+        label=label,
+        narrow=width < PHONE_FROM,
+    )

@@ -138,7 +138,7 @@ def _words(node: Node, taken: int, mine: int, free: int, foreign: int) -> str:
     parts = [
         f"{taken} in use" if taken else "",
         yours if mine else "",
-        f"{foreign} used outside the queue" if foreign else "",
+        f"{foreign} outside the queue" if foreign else "",
         f"{free} free" if free else "",
     ]
     return ", ".join(filter(None, parts))

@@ -241,7 +241,8 @@ function markField(words) {
   if (!field) return;
   field.classList.add("is-invalid");
   field.ariaInvalid = "true";
-  const link = html("a", "", words.textContent);
+  const called = form.querySelector(`label[for="${CSS.escape(field.id)}"]`)?.textContent.trim() || label;
+  const link = html("a", "", called + words.textContent.slice(label.length));
   link.href = `#${field.id}`;
   words.replaceChildren(link);
 }

@@ -14,6 +14,7 @@ from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader
 from jupyterhub._data import DATA_FILES_PATH
 
 from gpuqueue_spawner.service import templating
+from gpuqueue_spawner.spawner.openjobs import OpenJob
 
 STOCK = Path(DATA_FILES_PATH) / "templates"
 EVIL = "<b>\"x'</b>"
@@ -90,18 +91,24 @@ def test_the_navigation_has_what_the_reader_may_open(scopes: set[str], expected:
 def test_the_page_of_a_server_that_does_not_run_says_that_a_place_is_kept() -> None:
     """After a restart the Hub does not know of the request; the queue does, where it can be asked."""
 
-    async def open_job(user: str, server: str) -> dict[str, Any] | None:
-        return {"place": 3, "of": 7} if (user, server) == ("aneh", "gpu") else None
+    def asked(job: OpenJob) -> str:
+        async def open_job(user: str, server: str) -> OpenJob:
+            assert (user, server) == ("aneh", "gpu")
+            return job
 
-    known = page("not_running.html", server_name="gpu", spawn_url="/s", gpuqueue_open_job=open_job)
-    none = page("not_running.html", server_name="", spawn_url="/s", gpuqueue_open_job=open_job)
-    unknown = page("not_running.html", server_name="", spawn_url="/s")
+        return page("not_running.html", server_name="gpu", spawn_url="/s", gpuqueue_open_job=open_job)
+
+    waits = asked(OpenJob(waits=True, place=3, of=7))
+    none = asked(OpenJob())
+    away = asked(OpenJob(known=False))
+    untold = page("not_running.html", server_name="", spawn_url="/s")
     failed = page("not_running.html", server_name="", spawn_url="/s", failed=True, failed_message=EVIL)
 
-    assert "Your place is kept: number 3 of 7." in known
-    assert 'data-waits="yes"' in known
-    assert 'data-waits=""' in none
-    assert "its place is kept" in unknown
+    assert "Your place is kept: number 3 of 7." in waits
+    assert ["yes" in re.findall('data-comesback="(.*?)"', html) for html in (waits, away, none)] == [True, True, False]
+    assert "its place is kept" not in none
+    assert "its place is kept" in away
+    assert "its place is kept" in untold
     assert "&lt;b&gt;" in failed
     assert "<b>" not in failed
 

@@ -34,7 +34,7 @@ def test_a_gpu_in_use_outside_the_queue_is_not_free() -> None:
     drawn = room.of([node(foreign=(0, 3))], [], now=NOW)
 
     assert (drawn.free, drawn.total) == (6, 8)
-    assert drawn.nodes[0].words == "2 used outside the queue, 6 free"
+    assert drawn.nodes[0].words == "2 outside the queue, 6 free"
     assert "pid 7" not in str(drawn)
 
 
