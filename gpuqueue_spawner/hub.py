@@ -18,6 +18,7 @@ from traitlets.config.loader import LazyConfigValue
 from .spawner.advice import advise_once
 from .spawner.client import QueueClient
 from .spawner.form import TEMPLATES
+from .spawner.openjobs import open_jobs
 
 PAGES = (str(TEMPLATES), str(Path(__file__).parent / "service" / "static"))  #: pages, and what they include
 
@@ -85,10 +86,12 @@ def configure(
     _let_spawns_wait(c)
     _name_servers(c, limit=named_servers)
     c.QueueingMixin.manager_url = manager_url
-    c.QueueingMixin.spawner_secret_file = str(Path(spawner_secret_file).resolve())
+    secret_file = str(Path(spawner_secret_file).resolve())
+    c.QueueingMixin.spawner_secret_file = secret_file
+    _update(hub, "template_vars", {"gpuqueue_open_job": open_jobs(manager_url, secret_file)})
     if _unset(hub, "spawner_class"):
         hub.spawner_class = spawner_class
-    _connect(manager_url, str(Path(spawner_secret_file).resolve()))
+    _connect(manager_url, secret_file)
 
 
 def _add_service(hub: Any, *, url: str, token: str) -> None:
