@@ -1,0 +1,33 @@
+"""Where Chromium is, and how it is started for a script. For the tour of the demo and for tests; no one else needs it.
+
+Knows Debian's and Google's names of the program. Playwright drives it; its own downloads are not used.
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+PACKAGE = "chromium"  #: of Debian and Ubuntu
+FLAGS = (
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--hide-scrollbars",
+)
+
+
+def executable() -> str | None:
+    """Path of the program; None: there is none on this machine."""
+    return next(filter(None, map(shutil.which, NAMES)), None)
+
+
+def launch(playwright: Playwright, path: str) -> Browser:
+    """Start it without a window."""
+    return playwright.chromium.launch(executable_path=path, args=[*FLAGS])
