@@ -41,7 +41,7 @@ from_npm() {
   say "installs ${2%@*} from npm"
   rm -rf "$1"
   mkdir -p "$1"
-  PATH=$node/bin:$PATH npm install --prefix "$1" --no-audit --no-fund --no-save --loglevel=error "$2" >&2 ||
+  PATH=$node/bin:$PATH npm install --prefix "$1" --no-audit --no-fund --no-save --no-update-notifier --loglevel=error "$2" >&2 ||
     fail "npm could not install ${2%@*}"
   touch "$1/.done"
 }
