@@ -33,7 +33,7 @@ def test_lengths_of_time_are_whole_minutes_rounded_down(seconds: float, expected
     assert words.duration(seconds) == expected
 
 
-@given(st.floats(min_value=0, max_value=1e7))
+@given(st.integers(0, 10**10).map(lambda ms: ms / 1000))
 def test_an_estimate_is_rounded_up_to_five_minutes(seconds: float) -> None:
     """It is the latest start: rounding down would make it false."""
     rounded = words.round_up(seconds)
