@@ -88,7 +88,8 @@ def configure(
     c.QueueingMixin.manager_url = manager_url
     secret_file = str(Path(spawner_secret_file).resolve())
     c.QueueingMixin.spawner_secret_file = secret_file
-    _update(hub, "template_vars", {"gpuqueue_open_job": open_jobs(manager_url, secret_file)})
+    asked = open_jobs(manager_url, secret_file)
+    _update(hub, "template_vars", {"gpuqueue_open_job": lambda user: asked})  # the Hub calls what it finds there
     if _unset(hub, "spawner_class"):
         hub.spawner_class = spawner_class
     _connect(manager_url, secret_file)

@@ -156,3 +156,10 @@ def test_each_setting_against_the_queue_is_named_with_the_value_to_give():
 def test_pages_are_where_the_paths_say():
     """Also once it is installed."""
     assert all(Path(page).is_dir() for page in PAGES)
+
+
+def test_what_pages_find_in_template_vars_survives_that_the_hub_calls_it():
+    """The Hub calls every callable there with the reader, or with none before the login; its result is what pages see."""
+    for value in configured().template_vars.values():
+        assert callable(value(SimpleNamespace(name="aneh")))
+        assert callable(value(None))
