@@ -6,14 +6,16 @@ Knows rights and the manager. Each act lands in the job's event log with the nam
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 
 from ..manager import decisions
-from ..manager.decisions import Change
+from ..manager.decisions import Change, Refused
 from ..manager.manager import Manager
-from ..model import Job
-from .errors import BadInput, Forbidden
+from ..model import Event, InvalidTransition, Job, possible
+from .errors import BadInput, Forbidden, NotPossible
 from .readers import Reader
 
+STATE = "gpuqueue.job.state"
 Act = Callable[[Manager, Reader, Job, str], Awaitable[Job]]
 
 
@@ -77,34 +79,75 @@ ACTS: Mapping[str, Act] = {
     "release": release,
 }
 
+_EVENTS = {
+    "cancel": Event.CANCEL,
+    "stop": Event.STOP,
+    "restart": Event.RESTART,
+    "extend": Event.EXTEND,
+    "hold": Event.HOLD,
+    "release": Event.RELEASE,
+}
+_OPERATORS = frozenset({"hold", "release"})
+
+
+def possible_acts(job: Job, reader: Reader) -> tuple[str, ...]:
+    """The acts that the transition table allows in the job's state and this reader may do."""
+    allowed = set(possible(job.state))
+    if Event.CANCEL in allowed:
+        allowed.add(Event.STOP)  # "stop" ends it whatever its state
+    if job.end is not None:
+        allowed.discard(Event.STOP)  # on its way to its one end
+    mine = reader.moves(job)
+    return tuple(
+        name for name in ACTS if _EVENTS[name] in allowed and (reader.operates if name in _OPERATORS else mine)
+    )
+
 
 async def act(manager: Manager, reader: Reader, job: Job, name: str, note: str) -> Job:
     """Do one of ACTS.
 
     :raises BadInput: there is no such act.
+    :raises Forbidden: it is not this reader's to do.
+    :raises NotPossible: the job's state does not allow it.
     """
     if name not in ACTS:
         raise BadInput("action", name, "one of " + ", ".join(ACTS), code="gpuqueue.action")
-    return await ACTS[name](manager, reader, job, note)
+    try:
+        return await ACTS[name](manager, reader, job, note)
+    except (InvalidTransition, Refused, KeyError) as refusal:
+        if isinstance(refusal, KeyError) and refusal.args != (job.id,):
+            raise  # not that the job has ended, but a bug of ours
+        now = await manager.job(job.id) or job
+        code, words = STATE, f"job {job.id} is {now.state}: cannot {name}"
+        if isinstance(refusal, Refused) and refusal.code != STATE:
+            code, words = refusal.code, str(refusal)
+        others = [act for act in possible_acts(now, reader) if act != name]
+        raise NotPossible(now, code, words, others) from None
 
 
 async def end_all(manager: Manager, reader: Reader, user: str, note: str) -> list[Job]:
-    """End every open job of a user."""
-    _may_operate(reader)
+    """End every open job of a user; returns them. One that ends meanwhile needs no more.
+
+    :raises Forbidden: it is not this reader's to do.
+    """
+    _may_administer(reader)
     now = manager.clock()
-    mine = [job for job in manager.queue.jobs.values() if job.user == user]
-    return [
-        await manager.decide(job.id, lambda job: decisions.stop(job, now=now, by=reader.name, note=note))
-        for job in mine
-    ]
+    ended = []
+    for job in [job for job in manager.queue.jobs.values() if job.user == user]:
+        with suppress(KeyError):
+            ended.append(
+                await manager.decide(job.id, lambda job: decisions.stop(job, now=now, by=reader.name, note=note))
+            )
+    return ended
 
 
 async def drain(manager: Manager, reader: Reader, node: str, note: str, *, drained: bool) -> None:
     """Take a node out of use for new jobs, or back.
 
     :raises BadInput: there is no such node.
+    :raises Forbidden: it is not this reader's to do.
     """
-    _may_operate(reader)
+    _may_administer(reader)
     names = [each.name for each in manager.room.nodes]
     if node not in names:
         raise BadInput("node", node, "one of " + ", ".join(names), code="gpuqueue.node")
@@ -119,3 +162,8 @@ def _may_move(reader: Reader, job: Job) -> None:
 def _may_operate(reader: Reader) -> None:
     if not reader.operates:
         raise Forbidden("only the GPU team may do this")
+
+
+def _may_administer(reader: Reader) -> None:
+    if not reader.administers:
+        raise Forbidden("only the GPU team's admins may do this")

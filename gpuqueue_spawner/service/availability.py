@@ -75,7 +75,6 @@ async def availability(manager: Manager, asked: Asked) -> dict[str, Any]:
     choices = [Choice(resources=amount, lease=lease) for amount, lease in asked.choices.values()]
     verdicts = await asyncio.to_thread(trials, snapshot, user=asked.user, choices=choices, now=now)
     holding = manager.queue.holding()
-    own = [job for job in manager.queue.jobs.values() if job.user == asked.user]
     open_job = manager.queue.of_server(asked.user, asked.server)
     waiting = [job for job in manager.queue.jobs.values() if job.waiting]
     waits = {
@@ -102,12 +101,19 @@ async def availability(manager: Manager, asked: Asked) -> dict[str, Any]:
             "gpus": sum(job.resources.gpu_count for job in waiting),
             "longest": now - min((job.queued for job in waiting), default=now),
         },
-        "limits": {
-            "queued_jobs": [sum(job.waiting for job in own), manager.policy.queued_jobs or None],
-            "running_jobs": [sum(job.holding for job in own), manager.policy.running_jobs or None],
-            "gpus": [sum(job.resources.gpu_count for job in own if job.holding), manager.policy.gpus or None],
-            "max_lease": manager.policy.max_lease,
-        },
+        "limits": limits(manager, asked.user),
+    }
+
+
+def limits(manager: Manager, user: str) -> dict[str, Any]:
+    """How much of each limit a user has used, and how much there is; null: no limit."""
+    own = [job for job in manager.queue.jobs.values() if job.user == user]
+    policy = manager.policy
+    return {
+        "queued_jobs": [sum(job.waiting for job in own), policy.queued_jobs or None],
+        "running_jobs": [sum(job.holding for job in own), policy.running_jobs or None],
+        "gpus": [sum(job.resources.gpu_count for job in own if job.holding), policy.gpus or None],
+        "max_lease": policy.max_lease,
     }
 
 

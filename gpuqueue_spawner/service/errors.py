@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tornado.web import HTTPError
 
 from ..manager import NotLeading, Refused
-from ..model import InvalidTransition, possible
+from ..model import InvalidTransition, Job, possible
 from ..model.resources import InvalidResources
 from ..store import JobChanged, LeaseLost, StoreUnavailable, Unstorable
 
@@ -21,6 +22,15 @@ class BadInput(Exception):
         shown = shown if len(shown) <= 80 else shown[:77] + "..."
         super().__init__(f"{field} is {shown}; allowed is {allowed}")
         self.field, self.value, self.allowed, self.code = field, shown, allowed, code
+
+
+class NotPossible(Exception):
+    """An act that the job's state does not allow; names those that are possible."""
+
+    def __init__(self, job: Job, code: str, message: str, possible: Sequence[str]) -> None:
+        words = ", ".join(possible) or "nothing" + (", it has ended" if not job.open else "")
+        super().__init__(f"{message} (possible: {words})")
+        self.code, self.state, self.possible = code, job.state, tuple(possible)
 
 
 class TooLarge(Exception):
@@ -77,19 +87,19 @@ def fault_of(error: BaseException) -> Fault:
         case BadInput():
             more: dict[str, Any] = {"field": error.field, "value": error.value, "allowed": error.allowed}
             return Fault(status=400, code=error.code, message=message, more=more)
-        case InvalidResources():
-            more = {"field": error.field, "value": repr(error.value), "allowed": error.allowed}
-            return Fault(status=400, code="gpuqueue.input", message=message, more=more)
-        case Unstorable():
-            return Fault(status=400, code="gpuqueue.input", message=message)
+        case InvalidResources() | Unstorable():
+            return fault_of(BadInput(error.field, error.value, error.allowed))
         case Unauthorized():
             return Fault(status=401, code="gpuqueue.token", message="the token is missing, wrong, expired or revoked")
         case Forbidden():
             return Fault(status=403, code=error.code, message=message)
         case NotFound():
             return Fault(status=404, code="gpuqueue.not-found", message=message)
-        case KeyError():
+        case KeyError(args=(int(),)):  # a job's id; any other key is a bug of ours
             return Fault(status=404, code="gpuqueue.not-found", message="no such open job")
+        case NotPossible():
+            more = {"state": str(error.state), "possible": list(error.possible)}
+            return Fault(status=409, code=error.code, message=message, more=more)
         case InvalidTransition():
             more = {"state": str(error.state), "possible": [str(event) for event in possible(error.state)]}
             return Fault(status=409, code="gpuqueue.job.state", message=message, more=more)
@@ -106,8 +116,11 @@ def fault_of(error: BaseException) -> Fault:
         case NotLeading() | StoreUnavailable() | LeaseLost():
             words = "the queue cannot write right now; nothing was changed, try again in a moment"
             return Fault(status=503, code="gpuqueue.unavailable", message=f"{words} ({message})")
+        case HTTPError(status_code=400):
+            return fault_of(BadInput("request", "unreadable", "what HTTP allows", code="gpuqueue.http"))
         case HTTPError():
-            return Fault(status=error.status_code, code="gpuqueue.http", message=error.reason or _reason(error))
+            code = "gpuqueue.method" if error.status_code == 405 else "gpuqueue.http"
+            return Fault(status=error.status_code, code=code, message=error.reason or _reason(error))
         case _:
             return Fault(
                 status=500, code="gpuqueue.bug", message="something went wrong inside the queue; it is in its log"
@@ -115,5 +128,5 @@ def fault_of(error: BaseException) -> Fault:
 
 
 def _reason(error: HTTPError) -> str:
-    words = {400: "the request cannot be read", 404: "no such page", 405: "this method is not possible here"}
+    words = {404: "no such page", 405: "this method is not possible here"}
     return words.get(error.status_code, "the request was refused")

@@ -6,10 +6,13 @@ Knows shapes and limits of JSON bodies. Whether the queue takes what is well-for
 from __future__ import annotations
 
 import json
+import math
+import re
 import unicodedata
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from ..model import NewJob, Resources
 from .errors import BadInput
@@ -18,27 +21,95 @@ NAME_MAX = 255
 NOTE_MAX = 1000
 OPTIONS_MAX = 16 * 1024  # bytes of JSON; a form sends under 1 KiB
 SECONDS_MAX = 366 * 86400.0
+DEEP_MAX = 20  # objects and lists within each other; the deepest honest body has 5
+FAILURE_MAX = 2000
+TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # they turn round what stands behind them
+
+
+def parse(body: bytes) -> dict[str, Any]:
+    """Read one JSON object as strictly as JSON is defined: what two readers could read differently is refused.
+
+    :raises BadInput: it is something else, holds a name twice or a number that is none, or is nested too deep.
+    """
+    try:
+        document = json.loads(
+            body.decode("utf-8"), parse_constant=_no_number, parse_float=_finite, object_pairs_hook=_each_once
+        )
+    except (ValueError, RecursionError) as error:
+        words = str(error) if isinstance(error, _Unread) else "one JSON object in UTF-8"
+        raise BadInput("body", _start(body), words, code="gpuqueue.json") from None
+    if not isinstance(document, dict):
+        raise BadInput("body", document, "one JSON object", code="gpuqueue.json")
+    if _depth(document) > DEEP_MAX:
+        raise BadInput("body", _start(body), f"at most {DEEP_MAX} levels of nesting", code="gpuqueue.json")
+    return document
+
+
+class _Unread(ValueError):
+    """JSON that Python would take; the message says what is allowed instead."""
+
+
+def _no_number(text: str) -> NoReturn:
+    raise _Unread(f"JSON, which has no {text}")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise _Unread("JSON with numbers that a computer can hold")
+    return number
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise _Unread("JSON that has each name of an object once")
+    return dict(pairs)
+
+
+def _depth(document: object) -> int:
+    """Levels of nesting; counted level by level, since a deep document must not end the counting."""
+    levels, level = 0, [document]
+    while level and levels <= DEEP_MAX:
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        levels += 1
+    return levels
+
+
+def _start(body: bytes) -> str:
+    return body[:60].decode("utf-8", "replace")
 
 
 def printable(text: str) -> str:
-    """Refuse control characters, which hide text in logs and terminals."""
-    if any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in text):
+    """Refuse control characters, which hide text in logs and terminals, and those that turn text round."""
+    if any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") or char in TURNS for char in text):
         raise ValueError("text without control characters")
     return text
 
 
 def small(options: dict[str, Any]) -> dict[str, Any]:
-    """Refuse options that no form would send."""
-    if len(json.dumps(options)) > OPTIONS_MAX:
+    """Refuse options that no form would send, and what JSON has no words for."""
+    if len(json.dumps(options, allow_nan=False)) > OPTIONS_MAX:
         raise ValueError(f"at most {OPTIONS_MAX // 1024} KiB of options")
     return options
+
+
+def legible(message: object) -> object:
+    """Make a failure's words fit: rather shortened than not reported."""
+    return message.encode("utf-8", "replace").decode("utf-8")[:FAILURE_MAX] if isinstance(message, str) else message
 
 
 Printable = Annotated[str, AfterValidator(printable)]
 Name = Annotated[Printable, Field(max_length=NAME_MAX)]
 Note = Annotated[Printable, Field(max_length=NOTE_MAX)]
-Instance = Annotated[str, Field(min_length=8, max_length=100)]
-Launch = Annotated[int, Field(ge=1, le=2**31)]
+Random = Annotated[str, Field(min_length=8, max_length=100, pattern=r"^[!-~]*$")]  # made by a program
+Launch = Annotated[int, Field(ge=1, le=2**31 - 1)]
+JobId = Annotated[int, Field(ge=1, lt=10**18)]
+Lease = Annotated[float, Field(gt=0, le=SECONDS_MAX, allow_inf_nan=False)]
 
 
 class Input(BaseModel):
@@ -50,9 +121,9 @@ class Input(BaseModel):
 class AmountInput(Input):
     """CPUs, memory and GPUs."""
 
-    cpus: Annotated[int | float, Field(ge=0, le=1e6)] = 0.0
+    cpus: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 0.0
     memory: Annotated[int, Field(ge=0, le=2**62)] = 0
-    gpus: dict[Name, Annotated[int, Field(ge=0, le=10**6)]] = {}
+    gpus: dict[Annotated[Name, Field(min_length=1)], Annotated[int, Field(ge=0, le=10**6)]] = {}
 
     def resources(self) -> Resources:
         """As the core speaks of it."""
@@ -62,14 +133,14 @@ class AmountInput(Input):
 class JobInput(Input):
     """A spawner's request for a job."""
 
-    instance: Instance
-    request: Annotated[str, Field(min_length=8, max_length=100)]
+    instance: Random
+    request: Random
     user: Annotated[Name, Field(min_length=1)]
     server: Name = ""
     name: Name = ""
     profile: Name = ""
     resources: AmountInput
-    lease: Annotated[int | float, Field(gt=0, le=SECONDS_MAX)]
+    lease: Lease
     options: Annotated[dict[str, Any], AfterValidator(small)] = {}
     uid: Annotated[int, Field(ge=0, lt=2**32)] | None = None
 
@@ -82,7 +153,7 @@ class JobInput(Input):
             name=self.name,
             profile=self.profile,
             resources=self.resources.resources(),
-            lease=float(self.lease),
+            lease=self.lease,
             options=self.options,
             uid=self.uid,
         )
@@ -91,16 +162,16 @@ class JobInput(Input):
 class LaunchInput(Input):
     """A spawner asks for the permit of a launch."""
 
-    instance: Instance
-    version: Annotated[int, Field(ge=0)] | None = None
+    instance: Random
+    version: Annotated[int, Field(ge=0, lt=2**63)] | None = None
 
 
 class ClaimInput(Input):
     """A launched process names itself."""
 
-    ticket: Annotated[str, Field(min_length=1, max_length=300)]
+    ticket: Annotated[str, Field(min_length=1, max_length=300, pattern=r"^[!-~]*$")]
     pid: Annotated[int, Field(ge=1, lt=2**31)]
-    started: Annotated[int, Field(ge=0)]
+    started: Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class ReadyInput(Input):
@@ -113,13 +184,34 @@ class FailedInput(Input):
     """A launch failed."""
 
     launch: Launch
-    message: Annotated[str, Field(max_length=2000)] = ""
+    message: Annotated[str, BeforeValidator(legible)] = ""
 
 
 class StopInput(Input):
     """The Hub stops a server, or cancels its start."""
 
-    instance: Instance
+    instance: Random
+
+
+class HelloInput(Input):
+    """A Hub connects: which process it is, and the jobs that wait in one of its start()."""
+
+    type: Literal["hello"]
+    instance: Random
+    holds: Annotated[list[JobId], Field(max_length=100_000)] = []
+
+
+class HoldsInput(Input):
+    """A Hub holds other jobs than before."""
+
+    type: Literal["holds"]
+    holds: Annotated[list[JobId], Field(max_length=100_000)] = []
+
+
+class BeatInput(Input):
+    """A Hub lives."""
+
+    type: Literal["beat"]
 
 
 class ChoiceInput(Input):
@@ -127,7 +219,7 @@ class ChoiceInput(Input):
 
     key: Name
     resources: AmountInput
-    lease: Annotated[int | float, Field(gt=0, le=SECONDS_MAX)]
+    lease: Lease
 
 
 class FormInput(Input):
@@ -142,7 +234,7 @@ class EstimateInput(Input):
     """A request somebody thinks of making."""
 
     resources: AmountInput
-    lease: Annotated[int | float, Field(gt=0, le=SECONDS_MAX)] = 3600.0
+    lease: Lease = 3600.0
 
 
 class ActInput(Input):
@@ -163,13 +255,40 @@ def read(model: type[I], body: dict[str, Any]) -> I:
         return model.model_validate(body)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "body"
+        where = ".".join(str(part) for part in first["loc"])[:100] or "body"
         value = "nothing" if first["type"] == "missing" else first["input"]
-        raise BadInput(where, value, _allowed(first["msg"])) from None
+        raise BadInput(where, value, _allowed(first)) from None
 
 
-def _allowed(words: str) -> str:
+_MESSAGES: dict[object, type[HelloInput | HoldsInput | BeatInput]] = {
+    "hello": HelloInput,
+    "holds": HoldsInput,
+    "beat": BeatInput,
+}
+
+
+def read_message(message: str | bytes) -> HelloInput | HoldsInput | BeatInput:
+    """Check a message of a Hub's stream.
+
+    :raises BadInput: it is none of those.
+    """
+    body = parse(message.encode("utf-8", "replace") if isinstance(message, str) else message)
+    kind = body.get("type")
+    if not isinstance(kind, str) or kind not in _MESSAGES:
+        raise BadInput("type", kind, "one of " + ", ".join(map(str, _MESSAGES)))
+    return read(_MESSAGES[kind], body)
+
+
+_ALLOWED = {
+    "missing": "a value, for it must be there",
+    "extra_forbidden": "no field of this name",
+    "string_unicode": "text without half surrogates",
+    "string_pattern_mismatch": "printable ASCII without spaces",
+}
+_BEFORE = re.compile(r"(Value error, |Input should be |\w+ should have |Input )")
+
+
+def _allowed(error: ErrorDetails) -> str:
     """Pydantic says what an input should be; the sentence here goes "allowed is ..."."""
-    for before in ("Value error, ", "Input should be ", "Input "):
-        words = words.removeprefix(before)
+    words = _ALLOWED.get(error["type"]) or _BEFORE.sub("", error["msg"], count=1)
     return words[:1].lower() + words[1:]

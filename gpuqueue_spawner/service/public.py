@@ -1,8 +1,10 @@
-"""What needs no login: health, the form's availability by its ticket, the API's description."""
+"""What needs no login: health, the form's availability by its ticket, the API's description, static files."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+from tornado.web import StaticFileHandler
 
 from .availability import BadTicket, availability
 from .base import Base
@@ -39,3 +41,12 @@ class OpenAPI(Base):
         """200."""
         self.set_header("Content-Type", "application/yaml; charset=UTF-8")
         self.finish(OPENAPI.read_bytes())
+
+
+class Static(Base, StaticFileHandler):
+    """Scripts and style sheets."""
+
+    def set_extra_headers(self, path: str) -> None:
+        """Let a browser keep them; without the version in the address it asks each time whether they changed."""
+        if not self.get_query_argument("v", ""):
+            self.set_header("Cache-Control", "no-cache")

@@ -34,8 +34,13 @@ class Reader:
 
     @property
     def operates(self) -> bool:
-        """May hold, release, cancel, stop and drain."""
+        """May hold, release, cancel and stop everybody's jobs."""
         return bool(self.scopes & {OPERATE, ADMIN})
+
+    @property
+    def administers(self) -> bool:
+        """May also drain nodes and end all jobs of a user."""
+        return ADMIN in self.scopes
 
     def owns(self, job: Job) -> bool:
         """Whether it is this person's job."""

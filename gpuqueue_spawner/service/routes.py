@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from jupyterhub.services.auth import HubOAuthCallbackHandler
-from tornado.web import Application, StaticFileHandler
+from tornado.web import Application
 
 from . import public
 from .api import jobs, nodes, queue, stream, users
 from .base import Base
 from .errors import NotFound
+from .login import OAuthCallback
 from .pages import admin as pages_admin
 from .pages import jobs as pages_jobs
+from .pages.base import Page
 from .spawner_api import form as spawner_form
 from .spawner_api import jobs as spawner_jobs
 from .spawner_api import stream as spawner_stream
@@ -31,6 +32,14 @@ class Nowhere(Base):
         raise NotFound("path")
 
 
+class NoPage(Page):
+    """No such page."""
+
+    async def prepare(self) -> None:
+        """404 as a page, before anybody is asked to log in for it."""
+        raise NotFound("page")
+
+
 def application(*, prefix: str, settings: dict[str, Any]) -> Application:
     """Put the paths together.
 
@@ -46,7 +55,7 @@ def application(*, prefix: str, settings: dict[str, Any]) -> Application:
             (SPAWNER + "claims", spawner_jobs.Claims),
             (SPAWNER + "stream", spawner_stream.Stream),
             (SPAWNER + "form", spawner_form.Form),
-            (prefix + "oauth_callback", HubOAuthCallbackHandler),
+            (prefix + "oauth_callback", OAuthCallback),
             (prefix + "health", public.Health),
             (prefix + "availability", public.Availability),
             (prefix + API + "openapi.yaml", public.OpenAPI),
@@ -68,7 +77,9 @@ def application(*, prefix: str, settings: dict[str, Any]) -> Application:
             (prefix + "admin/jobs", pages_admin.AdminJobs),
             (prefix + "admin/nodes/([^/]+)/([^/]+)", pages_admin.AdminNode),
             (prefix + "admin/users/([^/]+)/([^/]+)", pages_admin.AdminUser),
-            (prefix + "static/(.*)", StaticFileHandler, {"path": HERE / "static"}),
+            (prefix + "static/(.*)", public.Static, {"path": HERE / "static"}),
+            (prefix + API + ".*", Nowhere),
+            (prefix + ".*", NoPage),
         ],
         default_handler_class=Nowhere,
         hub_prefix=prefix,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from .. import records
-from ..base import UserHandler
+from ..base import ApiHandler
 
 
-class Queue(UserHandler):
+class Queue(ApiHandler):
     """Who waits, in order."""
 
     async def get(self) -> None:
@@ -19,7 +19,7 @@ class Queue(UserHandler):
                 "problem": self.manager.problem(),
                 "jobs": [
                     records.queued_public(self.manager, job, mine=self.reader.owns(job))
-                    | ({"job": records.job(self.manager, job)} if self.reader.reads_all else {})
+                    | ({"job": self.job(job)} if self.reader.reads_all else {})
                     for job in waiting
                 ],
             }

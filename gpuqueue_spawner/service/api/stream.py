@@ -13,15 +13,16 @@ from contextlib import suppress
 from tornado.iostream import StreamClosedError
 
 from ...manager.changes import Subscription
-from ..base import UserHandler
-from ..errors import HubAway
+from ..base import ApiHandler
+from ..errors import Forbidden, HubAway
 
 PACE_S = 0.5
 BEAT_S = 5.0
 CHECK_S = 10.0  # the Hub is asked anew this often whether the reader may still read
+TAKE_S = 10.0  # a reader that takes nothing for this long is gone, and what waits for it would fill the memory
 
 
-class EventStream(UserHandler):
+class EventStream(ApiHandler):
     """Server-sent events."""
 
     _open = True
@@ -35,15 +36,15 @@ class EventStream(UserHandler):
         self.set_header("Content-Type", "text/event-stream")
         self.set_header("X-Accel-Buffering", "no")
         checked = time.monotonic()
-        with self.manager.changes.subscribe() as changes, suppress(StreamClosedError):
-            await self._send({"changed": "all"})
+        with self.manager.changes.subscribe() as changes, suppress(StreamClosedError, TimeoutError):
+            await self._send({"changed": ["all"]})
             while self._open:
+                await asyncio.sleep(PACE_S)
                 await self._send(await self._next(changes))
                 if time.monotonic() - checked > CHECK_S:
                     checked = time.monotonic()
                     if not await self._still_allowed():
                         return
-                await asyncio.sleep(PACE_S)
 
     async def _next(self, changes: Subscription) -> dict[str, object] | None:
         """What changed for this reader; None when nothing did for a while."""
@@ -52,7 +53,8 @@ class EventStream(UserHandler):
                 dirty = await changes.next()
         except TimeoutError:
             return None
-        return {"changed": sorted(str(each) for each in dirty if self._mine(each))}
+        mine = sorted(str(each) for each in dirty if self._mine(each))
+        return {"changed": mine} if mine else None
 
     def _mine(self, what: str | int) -> bool:
         if isinstance(what, str):
@@ -62,12 +64,15 @@ class EventStream(UserHandler):
 
     async def _send(self, event: dict[str, object] | None) -> None:
         self.write(f"data: {json.dumps(event)}\n\n" if event else ": beat\n\n")
-        await self.flush()
+        async with asyncio.timeout(TAKE_S):
+            await self.flush()
 
     async def _still_allowed(self) -> bool:
-        self.__dict__.pop("_cached_hub_user", None)  # the mixin asks once a request; a stream outlives that
+        """Ask again who reads: a token may be revoked, a right may be gone."""
         try:
-            model = await self._ask_hub()
-        except HubAway:
-            return True  # nobody can tell; asked again soon
-        return model is not None and bool(self.hub_auth.check_scopes(self.hub_auth.access_scopes, model))
+            model = await self.ask_whose()
+            if model is not None:
+                self.reader = self.let_in(model)
+        except (Forbidden, HubAway):
+            return False
+        return model is not None

@@ -2,38 +2,50 @@
 
 from __future__ import annotations
 
-from .. import acts, records
-from ..availability import Asked, availability
-from ..base import UserHandler
+from .. import acts
+from ..availability import Asked, availability, limits
+from ..base import ApiHandler
+from ..errors import BadInput
 from ..inputs import ActInput, EstimateInput, read
 
 
-class Me(UserHandler):
+class Me(ApiHandler):
     """The reader, rights and limits."""
 
     async def get(self) -> None:
         """200."""
-        limits = (await availability(self.manager, Asked(user=self.reader.name, server="", choices={})))["limits"]
-        rights = {"read": self.reader.reads_all, "operate": self.reader.operates}
-        self.answer({"name": self.reader.name, "kind": self.reader.kind, "rights": rights, "limits": limits})
+        reader = self.reader
+        rights = {"read": reader.reads_all, "operate": reader.operates, "admin": reader.administers}
+        self.answer(
+            {
+                "name": reader.name,
+                "kind": reader.kind,
+                "rights": rights,
+                "limits": limits(self.manager, reader.name),
+                "problem": self.manager.problem(),
+            }
+        )
 
 
-class Estimate(UserHandler):
+class Estimate(ApiHandler):
     """What would happen to one more request right now."""
 
     async def post(self) -> None:
         """200, 400."""
         given = read(EstimateInput, self.json_body())
-        choices = {"it": (given.resources.resources(), float(given.lease))}
+        most = self.manager.policy.max_lease
+        if given.lease > most:
+            raise BadInput("lease", given.lease, f"at most {most:g} seconds", code="gpuqueue.limit.lease")
+        choices = {"it": (given.resources.resources(), given.lease)}
         asked = Asked(user=self.reader.name, server="", choices=choices)
         self.answer((await availability(self.manager, asked))["waits"]["it"])
 
 
-class EndAll(UserHandler):
+class EndAll(ApiHandler):
     """End every open job of a user."""
 
     async def post(self, name: str) -> None:
         """200 with the jobs, 403, 503."""
         note = read(ActInput, self.json_body()).note
         jobs = await acts.end_all(self.manager, self.reader, name, note)
-        self.answer({"jobs": [records.job(self.manager, job) for job in jobs]})
+        self.answer({"jobs": [self.job(job) for job in jobs]})

@@ -18,6 +18,8 @@ from ...manager.hubs import Link
 from ...store import StoreUnavailable
 from .. import records
 from ..base import SpawnerHandler
+from ..errors import BadInput
+from ..inputs import HelloInput, HoldsInput, read_message
 
 log = logging.getLogger("gpuqueue")
 
@@ -45,20 +47,20 @@ class Stream(WebSocketHandler, SpawnerHandler):
         """A hello, a beat, or the jobs it holds."""
         self._heard = time.monotonic()
         try:
-            given = json.loads(message)
-            kind = given["type"]
-            if kind in ("hello", "holds"):
-                holds = frozenset(int(id) for id in given["holds"])
-                instance = str(given.get("instance", ""))
-        except (ValueError, KeyError, TypeError):
+            given = read_message(message)
+        except BadInput as error:
+            log.warning("a Hub sent what is not understood: %s", error)
             self.close(1008, "not understood")
             return
-        if kind == "hello" and self._task is None:
-            self._task = asyncio.create_task(self._serve(instance, holds), name=f"hub {instance}")
-        elif kind == "holds" and self._link is not None:
-            self._tell_anew(holds - self._said)
-            self._said = holds
-            self.office.hubs.holds(self._link, holds)
+        match given:
+            case HelloInput() if self._task is None:
+                holds = frozenset(given.holds)
+                self._task = asyncio.create_task(self._serve(given.instance, holds), name=f"hub {given.instance}")
+            case HoldsInput() if self._link is not None:
+                holds = frozenset(given.holds)
+                self._tell_anew(holds - self._said)
+                self._said = holds
+                self.office.hubs.holds(self._link, holds)
 
     def on_close(self) -> None:
         """The connection is gone."""
