@@ -55,7 +55,8 @@ c.QueueingMixin.profile_list = {profiles}
 {more}
 configure(
     c, manager_url="http://127.0.0.1:{manager}", service_token="{service_token}",
-    spawner_secret_file="{folder}/spawner_secret", admins=["dana"], named_servers=3,
+    spawner_secret_file="{folder}/spawner_secret", admins=["dana"], operators=["olaf"], readers=["rita"],
+    named_servers=3,
 )
 """
 
