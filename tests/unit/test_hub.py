@@ -159,7 +159,7 @@ def test_pages_are_where_the_paths_say():
 
 
 def test_what_pages_find_in_template_vars_survives_that_the_hub_calls_it():
-    """The Hub calls every callable there with the reader, or with none before the login; its result is what pages see."""
+    """The Hub calls every callable there with the reader, None before the login; pages see what comes back."""
     for value in configured().template_vars.values():
         assert callable(value(SimpleNamespace(name="aneh")))
         assert callable(value(None))
