@@ -69,13 +69,8 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _depth(document: object) -> int:
     """Levels of nesting; counted level by level, since a deep document must not end the counting."""
     levels, level = 0, [document]
-    while level and levels <= DEEP_MAX:
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, dict | list)
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
+    while (outers := [each for each in level if isinstance(each, dict | list)]) and levels <= DEEP_MAX:
+        level = [inner for outer in outers for inner in (outer.values() if isinstance(outer, dict) else outer)]
         levels += 1
     return levels
 
@@ -282,6 +277,8 @@ def read_message(message: str | bytes) -> HelloInput | HoldsInput | BeatInput:
 _ALLOWED = {
     "missing": "a value, for it must be there",
     "extra_forbidden": "no field of this name",
+    "model_type": "an object",
+    "dict_type": "an object",
     "string_unicode": "text without half surrogates",
     "string_pattern_mismatch": "printable ASCII without spaces",
 }

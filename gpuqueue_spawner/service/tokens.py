@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ STALE_S = 15 * 60.0  # a Hub that is away for longer takes the pages with it
 LIMIT_S = 5.0  # seconds that one question may take
 PATIENCE_S = 1.0  # seconds that a known token waits for the Hub before its last answer is taken
 KEPT = 10_000  # answers kept; whoever sends more tokens than that has to wait for the Hub each time
-LENGTH_MAX = 500  # characters; the Hub's tokens have 32
+TOKEN = re.compile(r"[!-~]{1,500}")  # the Hub gives out nothing else; its own have 32 characters
 
 Model = dict[str, Any]  #: what the Hub says of a token: name, kind, scopes
 Ask = Callable[[str], Awaitable[Model | None]]
@@ -52,8 +53,8 @@ class Tokens:
         :param reads: whether the request changes nothing, so that an older answer will do while the Hub is away.
         :raises HubAway: the Hub did not answer, and nothing is known that will do.
         """
-        if not 0 < len(token) <= LENGTH_MAX or not token.isascii() or not token.isprintable():
-            return None  # the Hub gives out no such token
+        if not TOKEN.fullmatch(token):
+            return None
         key = hashlib.sha256(token.encode("ascii")).digest()
         known = self._answers.get(key)
         if known and self._clock() - known.at < FRESH_S:

@@ -1,0 +1,176 @@
+"""Whatever a spawner sends, no endpoint fails: it is done, or refused with a code. On a real manager and database."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest
+from tornado.httpserver import HTTPServer
+from tornado.testing import bind_unused_port
+
+from gpuqueue_spawner.service.availability import Tickets
+from gpuqueue_spawner.service.bodies import Shortened
+from gpuqueue_spawner.service.inputs import (
+    ClaimInput,
+    FailedInput,
+    FormInput,
+    JobInput,
+    LaunchInput,
+    ReadyInput,
+    StopInput,
+)
+from gpuqueue_spawner.service.routes import application
+from gpuqueue_spawner.service.secret import Secret
+from tests.unit.manager.world import SECRET, World
+
+from .test_inputs import RIGHT, nearly
+
+PATHS = {
+    "jobs": JobInput,
+    "jobs/1/launch": LaunchInput,
+    "jobs/1/ready": ReadyInput,
+    "jobs/1/failed": FailedInput,
+    "jobs/1/stop": StopInput,
+    "jobs/999999999999999999/stop": StopInput,
+    "jobs/999999999999999999/launch": LaunchInput,
+    "claims": ClaimInput,
+    "form": FormInput,
+}
+JOB = RIGHT[JobInput]
+
+
+class Service:
+    """The service's application on a port, in the loop of its world."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        office = world.office()
+        world.lead(office)
+        parts: dict[str, Any] = {
+            "office": office,
+            "cookie_secret": SECRET,
+            "spawner_secret": Secret(SECRET),
+            "tickets": Tickets(SECRET),
+        }
+        self._application = application(prefix="/services/gpuqueue/", settings=parts)
+        self.socket, self.port = world.run(self._listen())
+
+    async def _listen(self) -> tuple[socket.socket, int]:
+        bound, port = bind_unused_port()
+        self.server = HTTPServer(Shortened(self._application))
+        self.server.add_sockets([bound])
+        return bound, port
+
+    def post(self, path: str, body: bytes, **headers: str) -> tuple[int, dict[str, Any]]:
+        async def fetch() -> tuple[int, dict[str, Any]]:
+            answer = await AsyncHTTPClient().fetch(
+                HTTPRequest(
+                    f"http://127.0.0.1:{self.port}/spawner/v1/{path}",
+                    method="POST",
+                    body=body,
+                    headers={"Authorization": f"Bearer {SECRET.decode()}", **headers},
+                ),
+                raise_error=False,
+            )
+            return answer.code, json.loads(answer.body)
+
+        return self.world.run(fetch())
+
+    def close(self) -> None:
+        self.world.run(self._stop())
+        self.world.close()
+
+    async def _stop(self) -> None:
+        self.server.stop()
+        AsyncHTTPClient().close()
+        await self.server.close_all_connections()
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    it = Service(World(Path(tmp_path_factory.mktemp("service"))))
+    it.post("jobs", json.dumps(JOB).encode())  # number 1
+    yield it
+    it.close()
+
+
+@pytest.mark.parametrize("path", PATHS)
+@settings(deadline=None, max_examples=60)
+@given(data=st.data())
+def test_no_body_makes_an_endpoint_fail(service: Service, path: str, data: st.DataObject) -> None:
+    body = data.draw(nearly(PATHS[path]))
+
+    status, answer = service.post(path, json.dumps(body).encode())
+
+    assert status in (200, 201, 400, 404, 409), answer
+    assert status < 400 or answer["code"].startswith("gpuqueue.")
+
+
+@pytest.mark.parametrize("path", PATHS)
+@settings(deadline=None, max_examples=15)
+@given(raw=st.binary(max_size=100))
+def test_no_bytes_make_an_endpoint_fail(service: Service, path: str, raw: bytes) -> None:
+    status, answer = service.post(path, raw)
+
+    assert status == 400 or (status in (404, 409) and not raw)
+    assert answer["code"].startswith("gpuqueue.")
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"lease": 1e300}, "lease"),
+        ({"lease": -1}, "lease"),
+        ({"user": ""}, "user"),
+        ({"user": "a\x00"}, "user"),
+        ({"server": "x" * 256}, "server"),
+        ({"name": "x" * 256}, "name"),
+        ({"name": "\u202egpj"}, "name"),
+        ({"request": "short"}, "request"),
+        ({"request": "with spaces in it"}, "request"),
+        ({"uid": -1}, "uid"),
+        ({"uid": 2**32}, "uid"),
+        ({"options": {"x": "y" * 17_000}}, "options"),
+        ({"resources": {"gpus": {"nvidia.com/gpu": "9999\n"}}}, "resources.gpus.nvidia.com/gpu"),
+        ({"resources": {"gpus": {"": 1}}}, "resources.gpus..[key]"),
+        ({"resources": {"memory": 2**63}}, "resources.memory"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_job_that_cannot_be_is_refused_by_its_field(service: Service, change: dict[str, Any], field: str) -> None:
+    body = json.dumps({**JOB, "user": "bob", **change})
+
+    status, answer = service.post("jobs", body.encode())
+
+    assert (status, answer["field"]) == (400, field)
+
+
+def test_a_number_that_is_none_never_reaches_a_record(service: Service) -> None:
+    """Python's JSON would take it, keep it, and fail at every later answer about this job."""
+    body = json.dumps({**JOB, "user": "carol", "options": {"x": float("nan")}})
+
+    status, answer = service.post("jobs", body.encode())
+
+    assert (status, answer["code"]) == (400, "gpuqueue.json")
+
+
+@pytest.mark.parametrize("ticket", ["1.1.é", "1", "1.1", "..", "1.1." + "0" * 64, "999999999999999999999.1.x", "a.b.c"])
+def test_a_forged_ticket_launches_nothing(service: Service, ticket: str) -> None:
+    status, answer = service.post("claims", json.dumps({"ticket": ticket, "pid": 7, "started": 7}).encode())
+
+    assert status in (400, 409)
+    assert answer["code"] in ("gpuqueue.input", "gpuqueue.launch.refused")
+
+
+@pytest.mark.parametrize("given", ["", "Bearer ", "Bearer wrong", "Bearer " + "é" * 16, "token " + "s" * 32])
+def test_without_the_secret_nothing_is_even_looked_at(service: Service, given: str) -> None:
+    status, answer = service.post("jobs", b"no JSON", Authorization=given)
+
+    assert (status, answer["code"]) == (401, "gpuqueue.token")
