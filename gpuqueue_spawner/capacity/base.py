@@ -125,5 +125,5 @@ class Capacity(Configurable):
         return ""
 
     def caution(self) -> str:
-        """What admins must know of how users are kept apart here; empty: nothing. The admin page and the log show it."""
+        """What admins must know of how users are kept apart; empty: nothing. The admin page and the log show it."""
         return ""

@@ -17,7 +17,7 @@ class Link:
     """One connected Hub process."""
 
     instance: str  #: random, of this Hub process
-    holds: frozenset[int] = field(default_factory=frozenset)  #: jobs that wait in one of its start()
+    holds: frozenset[str] = field(default_factory=frozenset)  #: keys of the jobs that wait in one of its start()
 
 
 class Hubs:
@@ -28,7 +28,7 @@ class Hubs:
         self.ring = asyncio.Event()  #: a Hub came, went, or holds other jobs
 
     @contextmanager
-    def connected(self, instance: str, holds: Iterable[int]) -> Iterator[Link]:
+    def connected(self, instance: str, holds: Iterable[str]) -> Iterator[Link]:
         """Count a Hub in while the block runs."""
         link = Link(instance=instance, holds=frozenset(holds))
         self._links.append(link)
@@ -39,20 +39,20 @@ class Hubs:
             self._links.remove(link)
             self.ring.set()
 
-    def holds(self, link: Link, jobs: Iterable[int]) -> None:
+    def holds(self, link: Link, jobs: Iterable[str]) -> None:
         """Take over what a Hub says that it holds."""
         link.holds = frozenset(jobs)
         self.ring.set()
 
-    def hold(self, instance: str, job_id: int) -> None:
+    def hold(self, instance: str, key: str) -> None:
         """Note that a Hub has just asked for this job, before it says so itself."""
         for link in self._links:
             if link.instance == instance:
-                link.holds |= {job_id}
+                link.holds |= {key}
 
-    def holds_in(self, instance: str, job_id: int) -> bool:
+    def holds_in(self, instance: str, key: str) -> bool:
         """Whether this Hub process waits for the job in a start()."""
-        return any(link.instance == instance and job_id in link.holds for link in self._links)
+        return any(link.instance == instance and key in link.holds for link in self._links)
 
     @property
     def present(self) -> bool:
@@ -64,6 +64,6 @@ class Hubs:
         """The instance that connected last; empty without one."""
         return self._links[-1].instance if self._links else ""
 
-    def held(self, job_id: int) -> bool:
+    def held(self, key: str) -> bool:
         """Whether a connected Hub waits for this job in a start()."""
-        return any(job_id in link.holds for link in self._links)
+        return any(key in link.holds for link in self._links)

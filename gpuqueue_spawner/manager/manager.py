@@ -213,6 +213,10 @@ class Manager:
         known = self.queue.jobs.get(job_id) or self.queue.ended.get(job_id)
         return known or await self.db.call(self.db.store.jobs.get, job_id)
 
+    async def job_of_key(self, key: str) -> Job | None:
+        """The job whose processes carry this key, open or ended."""
+        return self.queue.of_key(key) or await self.db.call(self.db.store.jobs.by_key, key)
+
     async def ended(self, *, since: float, user: str | None = None, limit: int = 100) -> tuple[Job, ...]:
         """Jobs that ended since, newest first; while the database is away, those that are remembered."""
         if not self.db.problem:

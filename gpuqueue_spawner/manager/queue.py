@@ -31,6 +31,10 @@ class Queue:
     standings: dict[int, Standing] = field(default_factory=dict)
     line: tuple[int, ...] = ()  #: GPUs of those that wait, by place
     ended: dict[int, Job] = field(default_factory=dict)  #: what ended last, so that its readers need no database
+    _ids: dict[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._ids = {job.key: job.id for job in self.jobs.values()}
 
     def renewed(self, jobs: Iterable[Job]) -> Queue:
         """The same queue with what the store has open now."""
@@ -40,13 +44,14 @@ class Queue:
 
     def put(self, job: Job) -> None:
         """Take over a job as the database confirmed it."""
+        self._ids[job.key] = job.id
         if job.open:
             self.jobs[job.id] = job
         else:
             self.jobs.pop(job.id, None)
             self.ended[job.id] = job
             if len(self.ended) > REMEMBER:
-                del self.ended[min(self.ended)]
+                del self._ids[self.ended.pop(min(self.ended)).key]
         if not job.waiting:
             self.standings.pop(job.id, None)
 
@@ -55,8 +60,9 @@ class Queue:
         return next((job for job in self.jobs.values() if job.user == user and job.server == server), None)
 
     def of_key(self, key: str) -> Job | None:
-        """The open job whose processes carry this key."""
-        return next((job for job in self.jobs.values() if job.key == key), None)
+        """The job whose processes carry this key, open or ended lately."""
+        id = self._ids.get(key, 0)
+        return self.jobs.get(id) or self.ended.get(id)
 
     def holding(self) -> tuple[Job, ...]:
         """Jobs that hold GPUs or a share of a node, by id."""

@@ -92,7 +92,7 @@ class Resume:
     def _unheld(self, now: float) -> list[Job]:
         """Jobs without a start() whose turn to be posted has come; admitted ones first."""
         unheld = [
-            job for job in self.manager.queue.jobs.values() if job.state in NEEDS_START and not self.hubs.held(job.id)
+            job for job in self.manager.queue.jobs.values() if job.state in NEEDS_START and not self.hubs.held(job.key)
         ]
         self._patience = {job.id: self._patience.get(job.id) or Patience(since=now) for job in unheld}
         absent = frozenset(id for id, patience in self._patience.items() if now - patience.since > ABSENT_S)
@@ -107,7 +107,7 @@ class Resume:
         return sorted(due, key=lambda job: (not job.holding, job.queued, job.id))
 
     async def _post(self, job: Job) -> None:
-        if self.manager.queue.jobs.get(job.id) != job or self.hubs.held(job.id):
+        if self.manager.queue.jobs.get(job.id) != job or self.hubs.held(job.key):
             return  # it moved while others were posted
         patience = self._patience[job.id]
         patience.next = time.monotonic() + patience.wait
@@ -129,7 +129,7 @@ class Resume:
         for job in self.manager.queue.holding():
             if (
                 job.state is State.ADMITTED
-                and not self.hubs.held(job.id)
+                and not self.hubs.held(job.key)
                 and now - (job.admitted or now) > UNLAUNCHED_S
             ):
                 await self._decide(job, lambda job: decisions.requeue(job, note="JupyterHub did not launch it."))
@@ -144,7 +144,7 @@ class Resume:
             for job in self.manager.queue.holding()
             if job.state is State.RUNNING
             and (job.user, job.server) not in known
-            and not self.hubs.held(job.id)
+            and not self.hubs.held(job.key)
             and now - (job.started or now) < YOUNG_S
         )
         for id in sorted(missing & self._missing):

@@ -103,7 +103,7 @@ Name = Annotated[Printable, Field(max_length=NAME_MAX)]
 Note = Annotated[Printable, Field(max_length=NOTE_MAX)]
 Random = Annotated[str, Field(min_length=8, max_length=100, pattern=r"^[!-~]*$")]  # made by a program
 Launch = Annotated[int, Field(ge=1, le=2**31 - 1)]
-JobId = Annotated[int, Field(ge=1, lt=10**18)]
+JobKey = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Lease = Annotated[float, Field(gt=0, le=SECONDS_MAX, allow_inf_nan=False)]
 
 
@@ -193,14 +193,14 @@ class HelloInput(Input):
 
     type: Literal["hello"]
     instance: Random
-    holds: Annotated[list[JobId], Field(max_length=100_000)] = []
+    holds: Annotated[list[JobKey], Field(max_length=100_000)] = []
 
 
 class HoldsInput(Input):
     """A Hub holds other jobs than before."""
 
     type: Literal["holds"]
-    holds: Annotated[list[JobId], Field(max_length=100_000)] = []
+    holds: Annotated[list[JobKey], Field(max_length=100_000)] = []
 
 
 class BeatInput(Input):

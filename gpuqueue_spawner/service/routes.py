@@ -48,10 +48,10 @@ def application(*, prefix: str, settings: dict[str, Any]) -> Application:
     return Application(
         [
             (SPAWNER + "jobs", spawner_jobs.Jobs),
-            (SPAWNER + r"jobs/(\d{1,18})/launch", spawner_jobs.LaunchJob),
-            (SPAWNER + r"jobs/(\d{1,18})/ready", spawner_jobs.ReadyJob),
-            (SPAWNER + r"jobs/(\d{1,18})/failed", spawner_jobs.FailedJob),
-            (SPAWNER + r"jobs/(\d{1,18})/stop", spawner_jobs.StopJob),
+            (SPAWNER + r"jobs/([0-9a-f]{32})/launch", spawner_jobs.LaunchJob),
+            (SPAWNER + r"jobs/([0-9a-f]{32})/ready", spawner_jobs.ReadyJob),
+            (SPAWNER + r"jobs/([0-9a-f]{32})/failed", spawner_jobs.FailedJob),
+            (SPAWNER + r"jobs/([0-9a-f]{32})/stop", spawner_jobs.StopJob),
             (SPAWNER + "claims", spawner_jobs.Claims),
             (SPAWNER + "stream", spawner_stream.Stream),
             (SPAWNER + "form", spawner_form.Form),

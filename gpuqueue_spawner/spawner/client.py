@@ -78,7 +78,7 @@ class QueueClient:
         self.url = url.rstrip("/")
         self.secret_file = secret_file
         self.log = traitlets.log.get_logger()
-        self._held: dict[int, Held] = {}
+        self._held: dict[str, Held] = {}  # by key: an id names another job once a backup was restored
         self._stream = _Stream()
         self._task: asyncio.Task[None] | None = None
         self._back = asyncio.Event()  #: set when the queue answered something
@@ -118,14 +118,14 @@ class QueueClient:
 
     def hold(self, view: JobView) -> Held:
         """Say that this process holds the job, and be told of its changes."""
-        held = self._held.get(view.id)
+        held = self._held.get(view.key)
         if held is None:
-            held = self._held[view.id] = Held(view)
+            held = self._held[view.key] = Held(view)
             self._tell_holds()
         held.update(view)
         return held
 
-    def release(self, job: int) -> None:
+    def release(self, job: str) -> None:
         """Say that this process no longer holds it."""
         if self._held.pop(job, None) is not None:
             self._tell_holds()
@@ -222,8 +222,8 @@ class QueueClient:
             document = json.loads(message)
             if document.get("type") == "job":
                 view = JobView.of_document(document["job"])
-                if view.id in self._held:
-                    self._held[view.id].update(view)
+                if view.key in self._held:
+                    self._held[view.key].update(view)
 
     def _tell_holds(self) -> None:
         connection = self._stream.connection

@@ -327,8 +327,8 @@ class QueueingMixin(Spawner):  # type: ignore[misc]  # JupyterHub ships no types
             async with asyncio.timeout(STOP_S):
                 if turn is not None:
                     await turn.withdraw()
-                elif self.job_id:
-                    await stop_job(self.queue, self.job_id)
+                elif self.job_key:
+                    await stop_job(self.queue, self.job_key)
         except (TimeoutError, QueueUnreachable) as error:
             self.log.warning("The queue was not told yet that %s stops: %s", self._log_name, error)
             return False

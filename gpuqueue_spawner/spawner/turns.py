@@ -73,7 +73,7 @@ class Turn:
         if not self.posted:
             return
         try:
-            job = self.held.view.id if self.held else (await self._post()).id
+            job = self.held.view.key if self.held else (await self._post()).key
             await stop_job(self.queue, job)
         except QueueRefused as refused:
             self.log.info("Nothing to withdraw for %s: %s", self.spawner._log_name, refused.message)
@@ -85,7 +85,7 @@ class Turn:
     def let_go(self) -> None:
         """Say that this process no longer holds the job."""
         if self.held is not None:
-            self.queue.release(self.held.view.id)
+            self.queue.release(self.held.view.key)
 
     # Asking and waiting
 
@@ -103,8 +103,8 @@ class Turn:
         The same request again is harmless: it tells what became of its job.
         """
         view = await self._insist(self._post, phase="asking", percent=2)
-        if self.held is not None and self.held.view.id != view.id:  # a queue that was restored from a backup
-            self.queue.release(self.held.view.id)
+        if self.held is not None and self.held.view.key != view.key:  # a queue that was restored from a backup
+            self.queue.release(self.held.view.key)
         self.held = self.queue.hold(view)
         self.spawner.note_job(view)
 
@@ -167,7 +167,9 @@ class Turn:
 
         async def ask() -> Permit:
             body = {"instance": INSTANCE, "version": self._job.view.version}
-            return Permit.of_document(await self.queue.post(f"/spawner/v1/jobs/{job.id}/launch", body, within=PERMIT_S))
+            return Permit.of_document(
+                await self.queue.post(f"/spawner/v1/jobs/{job.key}/launch", body, within=PERMIT_S)
+            )
 
         self.progress.show("permit", 72, "Your GPUs are being made ready.", job)
         try:
@@ -231,7 +233,7 @@ class Turn:
         async def tell() -> JobView:
             if await self.spawner.poll_launch() is not None:
                 raise LaunchFailed("the notebook ended right after its start")
-            answer = await self.queue.post(f"/spawner/v1/jobs/{permit.job.id}/ready", {"launch": permit.launch})
+            answer = await self.queue.post(f"/spawner/v1/jobs/{permit.job.key}/ready", {"launch": permit.launch})
             return JobView.of_document(answer["job"])
 
         self.progress.show("ready", 95, "Your notebook answers.", self._job.view)
@@ -247,7 +249,7 @@ class Turn:
         body = {"launch": permit.launch, "message": message[:1000]}
 
         async def tell() -> JobView:
-            answer = await self.queue.post(f"/spawner/v1/jobs/{permit.job.id}/failed", body)
+            answer = await self.queue.post(f"/spawner/v1/jobs/{permit.job.key}/failed", body)
             return JobView.of_document(answer["job"])
 
         self.progress.show("failed", 80, f"This launch failed: {message}", self._job.view)
@@ -277,8 +279,8 @@ class Turn:
             pause = min(longest, pause * 1.5)
 
 
-async def stop_job(queue: QueueClient, job: int) -> None:
-    """Cancel a waiting job, end a running one.
+async def stop_job(queue: QueueClient, job: str) -> None:
+    """Cancel a waiting job, end a running one; `job` is its key.
 
     :raises QueueUnreachable: no answer.
     :raises QueueRefused: it does not exist.

@@ -5,6 +5,7 @@ Nobody is admitted on the strength of what may be gone, nothing is forgotten, an
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
@@ -36,6 +37,14 @@ def on_postgresql(database: PostgreSQL) -> Iterator[Site]:
     more = f'c.ManagerApp.db_url = "{database.database().replace("postgresql:", "postgresql+psycopg:")}"'
     with site(gpus=2, manager_more=f"{more}\nc.ManagerApp.database_limit = 3.0") as it:
         yield it
+
+
+_names = itertools.count(1)
+
+
+def somebody(at: Site) -> Visitor:
+    """A person at a site of the test's own, which is gone with all that was left open."""
+    return Visitor(at, f"guest{next(_names)}").login()
 
 
 def health(at: Site) -> dict[str, object]:
@@ -109,7 +118,7 @@ def test_a_hub_that_stands_still_is_said_and_others_are_served(own_site: Site, p
     bob.job_is("running", within=60)
 
 
-def test_a_second_manager_stands_by_and_takes_over(person: Person) -> None:
+def test_a_second_manager_stands_by_and_takes_over() -> None:
     """Not ready while the first one leads; when that one is killed, the queue goes on with the second."""
     with site(gpus=1) as it:
         config = (it.folder / "manager_config.py").read_text()
@@ -127,7 +136,7 @@ def test_a_second_manager_stands_by_and_takes_over(person: Person) -> None:
         try:
             url = f"http://127.0.0.1:{port}{PREFIX}health"
             until(lambda: _status(url) == 503, within=20, what="the second one stands by", story=second.tail)
-            alice, bob = person(it), person(it)
+            alice, bob = somebody(it), somebody(it)
             alice.start("gpu1")
             job = alice.job_is("running")
             bob.start("gpu1")
@@ -147,7 +156,7 @@ def test_a_second_manager_stands_by_and_takes_over(person: Person) -> None:
             second.stop()
 
 
-def test_a_full_disk_refuses_new_requests_with_words_and_loses_none(person: Person) -> None:
+def test_a_full_disk_refuses_new_requests_with_words_and_loses_none() -> None:
     """SQLite on a file system of one megabyte."""
     if os.geteuid():
         pytest.fail("mounting a small file system needs root")
@@ -156,7 +165,7 @@ def test_a_full_disk_refuses_new_requests_with_words_and_loses_none(person: Pers
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", small], check=True)
     try:
         with site(gpus=1, manager_more=f'c.ManagerApp.db_url = "sqlite:///{small}/queue.sqlite"') as it:
-            alice = person(it)
+            alice = somebody(it)
             alice.start("gpu1")
             job = alice.job_is("running")
             fill = subprocess.run(["dd", "if=/dev/zero", f"of={small}/filler"], capture_output=True, text=True)
@@ -174,10 +183,10 @@ def test_a_full_disk_refuses_new_requests_with_words_and_loses_none(person: Pers
         small.rmdir()
 
 
-def test_a_restored_backup_shows_what_it_does_not_know_and_gives_its_gpus_to_nobody(person: Person) -> None:
+def test_a_restored_backup_shows_what_it_does_not_know_and_gives_its_gpus_to_nobody() -> None:
     """A running server that the copy does not know is never ended, and its GPUs count as held."""
     with site(gpus=2) as it:
-        alice, bob, dana = person(it), person(it), Visitor(it, "dana")
+        alice, bob, dana = somebody(it), somebody(it), Visitor(it, "dana")
         copy = it.folder / "copy.sqlite"
         backup = [
             it.python,
@@ -212,18 +221,18 @@ def test_a_restored_backup_shows_what_it_does_not_know_and_gives_its_gpus_to_nob
         bob.job_is("running", within=40)
 
 
-def test_a_user_who_is_deleted_while_waiting_leaves_the_queue_with_that_reason(own_site: Site, person: Person) -> None:
+def test_a_user_who_is_gone_while_waiting_leaves_the_queue_with_that_reason(own_site: Site, person: Person) -> None:
+    """Renamed while the request waits: it goes on under the new name; after a restart nobody has the old one."""
     alice, bob = person(own_site), Visitor(own_site, "leaver").login()
     alice.start("gpu4")
     alice.job_is("running")
     bob.start("gpu1")
     job = bob.job_is("queued")
+    renamed = own_site.hub_api("PATCH", "/users/leaver", json={"name": "joiner"})
+    assert renamed.status_code == 200, renamed.text
+    assert own_site.database("select state from jobs where id = ?", job["id"])[0][0] == "queued"
 
     own_site.hub.kill()
-    connection = _hub_database(own_site)
-    connection.execute("delete from users where name = 'leaver'")
-    connection.commit()
-    connection.close()
     own_site.hub.start()
     own_site.wait()
 
@@ -242,12 +251,6 @@ def _restart(person: Visitor, job: int, *, note: str) -> requests.Response:
     return person.queue("POST", f"jobs/{job}/restart", body={"note": note})
 
 
-def _hub_database(at: Site):  # type: ignore[no-untyped-def]
-    import sqlite3
-
-    return sqlite3.connect(at.folder / "hub.sqlite", timeout=10)
-
-
 def _status(url: str) -> int:
     try:
         return requests.get(url, timeout=2).status_code
@@ -255,9 +258,9 @@ def _status(url: str) -> int:
         return 0
 
 
-def test_a_lease_warns_then_ends_and_the_next_one_starts(person: Person) -> None:
+def test_a_lease_warns_then_ends_and_the_next_one_starts() -> None:
     with site(gpus=1, manager_more="c.Policy.warning = 3.0") as it:
-        alice, bob = person(it), person(it)
+        alice, bob = somebody(it), somebody(it)
         alice.start("gpu1", hours=8 / 3600)
         job = alice.job_is("running")
         bob.start("gpu1")
@@ -271,9 +274,9 @@ def test_a_lease_warns_then_ends_and_the_next_one_starts(person: Person) -> None
         until(lambda: alice.server() is None, within=20, what="the Hub knows that it ended")
 
 
-def test_a_lease_that_ends_while_the_manager_is_away_gets_its_warning_anew(person: Person) -> None:
+def test_a_lease_that_ends_while_the_manager_is_away_gets_its_warning_anew() -> None:
     with site(gpus=1, manager_more="c.Policy.warning = 6.0") as it:
-        alice = person(it)
+        alice = somebody(it)
         alice.start("gpu1", hours=9 / 3600)
         job = alice.job_is("running")
 

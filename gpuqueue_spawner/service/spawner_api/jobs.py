@@ -8,6 +8,7 @@ from ...manager import decisions
 from ...model import End, Job, State
 from .. import records
 from ..base import Base, SpawnerHandler
+from ..errors import NotFound
 from ..inputs import ClaimInput, FailedInput, JobInput, LaunchInput, ReadyInput, StopInput, read
 
 
@@ -18,6 +19,16 @@ class SpawnerJob(SpawnerHandler):
         """Answer with the job."""
         self.answer({"job": records.job(self.manager, job), **more}, status=status)
 
+    def job_id(self, key: str) -> int:
+        """The id of the job with this key. Spawners name jobs by key: after a restored backup an id is another's.
+
+        :raises NotFound: it is not open, as far as this queue knows.
+        """
+        job: Job | None = self.manager.queue.of_key(key)
+        if job is None or not job.open:
+            raise NotFound("open job")
+        return job.id
+
 
 class Jobs(SpawnerJob):
     """Ask for a job, or attach to the open one of the same server."""
@@ -26,17 +37,17 @@ class Jobs(SpawnerJob):
         """201 new, 200 attached, 400, 409, 503."""
         given = read(JobInput, self.json_body())
         job, created = await self.manager.submit(given.job())
-        self.office.hubs.hold(given.instance, job.id)
+        self.office.hubs.hold(given.instance, job.key)
         self.show(job, status=201 if created else 200)
 
 
 class LaunchJob(SpawnerJob):
     """Ask for the permit of one launch."""
 
-    async def post(self, job_id: str) -> None:
+    async def post(self, key: str) -> None:
         """200 with the permit, 404, 409, 503."""
         given = read(LaunchInput, self.json_body())
-        permit = await self.office.launching.permit(int(job_id), version=given.version)
+        permit = await self.office.launching.permit(self.job_id(key), version=given.version)
         self.show(
             permit.job,
             launch=permit.launch,
@@ -59,24 +70,24 @@ class Claims(Base):
 class ReadyJob(SpawnerJob):
     """The notebook answers."""
 
-    async def post(self, job_id: str) -> None:
+    async def post(self, key: str) -> None:
         """200, 404, 409, 503."""
         launch = read(ReadyInput, self.json_body()).launch
         now = self.manager.clock()
-        self.show(await self.manager.decide(int(job_id), lambda job: decisions.ready(job, launch=launch, now=now)))
+        self.show(await self.manager.decide(self.job_id(key), lambda job: decisions.ready(job, launch=launch, now=now)))
 
 
 class FailedJob(SpawnerJob):
     """A launch failed."""
 
-    async def post(self, job_id: str) -> None:
+    async def post(self, key: str) -> None:
         """200, 404, 503. A launch that is not the current one changes nothing."""
         given = read(FailedInput, self.json_body())
         retries = self.manager.policy.launch_retries
         message = " ".join(given.message.split())[:500]
         self.show(
             await self.manager.decide(
-                int(job_id),
+                self.job_id(key),
                 lambda job: decisions.failed(job, launch=given.launch, message=message, retries=retries),
             )
         )
@@ -85,10 +96,10 @@ class FailedJob(SpawnerJob):
 class StopJob(SpawnerJob):
     """The Hub stops a server, or cancels its start; the same again is harmless."""
 
-    async def post(self, job_id: str) -> None:
+    async def post(self, key: str) -> None:
         """200, 404 when there is no such job, 503."""
         instance = read(StopInput, self.json_body()).instance
-        held = self.office.hubs.holds_in(instance, int(job_id))
+        held = self.office.hubs.holds_in(instance, key)
         now = self.manager.clock()
 
         def stopped(job: Job) -> decisions.Change | None:
@@ -97,10 +108,9 @@ class StopJob(SpawnerJob):
             return decisions.stop(job, now=now, by=job.user, end=End.STOPPED)
 
         try:
-            job = await self.manager.decide(int(job_id), stopped)
-        except KeyError:
-            ended = await self.manager.job(int(job_id))
+            self.show(await self.manager.decide(self.job_id(key), stopped))
+        except NotFound:
+            ended = await self.manager.job_of_key(key)
             if ended is None:
                 raise
-            job = ended
-        self.show(job)
+            self.show(ended)

@@ -27,6 +27,13 @@ BEAT_S = 5.0
 SILENCE_S = 15.0
 
 
+class Silent(Exception):
+    """A Hub that says nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(f"silent for {SILENCE_S:g} s")
+
+
 class Stream(WebSocketHandler, SpawnerHandler):
     """One connected Hub process."""
 
@@ -35,8 +42,8 @@ class Stream(WebSocketHandler, SpawnerHandler):
         self._task: asyncio.Task[None] | None = None
         self._link: Link | None = None
         self._changes: Subscription | None = None
-        self._said: frozenset[int] = frozenset()  # the jobs that it says it holds
-        self._told: dict[int, dict[str, Any]] = {}  # what it was told last of each
+        self._said: frozenset[str] = frozenset()  # the jobs that it says it holds
+        self._told: dict[str, dict[str, Any]] = {}  # what it was told last of each
         self._heard = 0.0  # monotonic seconds, when it last said anything
 
     def check_origin(self, origin: str) -> bool:
@@ -54,67 +61,66 @@ class Stream(WebSocketHandler, SpawnerHandler):
             return
         match given:
             case HelloInput() if self._task is None:
-                holds = frozenset(given.holds)
-                self._task = asyncio.create_task(self._serve(given.instance, holds), name=f"hub {given.instance}")
+                self._said = frozenset(given.holds)
+                self._task = asyncio.create_task(self._serve(given.instance), name=f"hub {given.instance}")
             case HoldsInput() if self._link is not None:
-                holds = frozenset(given.holds)
-                self._tell_anew(holds - self._said)
-                self._said = holds
-                self.office.hubs.holds(self._link, holds)
+                self._holds(frozenset(given.holds))
 
     def on_close(self) -> None:
         """The connection is gone."""
         if self._task is not None:
             self._task.cancel()
 
-    async def _serve(self, instance: str, holds: frozenset[int]) -> None:
-        log.info("Hub %s connected, it holds %s jobs", instance, len(holds))
+    async def _serve(self, instance: str) -> None:
+        log.info("Hub %s connected, it holds %s jobs", instance, len(self._said))
         try:
-            with self.office.hubs.connected(instance, holds) as self._link:
+            with self.office.hubs.connected(instance, self._said) as self._link:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._beat(), name="beat")
                     tasks.create_task(self._tell(), name="tell")
-        except* (WebSocketClosedError, StoreUnavailable) as error:
-            log.warning("Hub %s: %s", instance, error.exceptions[0] or "it closed the connection")
+        except* (Silent, WebSocketClosedError, StoreUnavailable) as error:
+            log.warning("Hub %s: %s", instance, str(error.exceptions[0]) or "it closed the connection")
         finally:
             log.info("Hub %s is gone", instance)
             self.close()  # it connects again, and is told everything anew
 
     async def _beat(self) -> None:
-        while True:
-            if time.monotonic() - self._heard > SILENCE_S:
-                self.close(1001, "silent")
-                return  # on_close() cancels the rest
+        while time.monotonic() - self._heard <= SILENCE_S:
             await self._send({"type": "beat"})
             await asyncio.sleep(BEAT_S)
+        raise Silent
 
     async def _tell(self) -> None:
         """Every job it holds once, then each change of one of them."""
         with self.manager.changes.subscribe() as changes:
             self._changes = changes
+            anew = self._said
             while True:
-                link = self._link
-                assert link is not None
-                for id in sorted(link.holds):
-                    await self._tell_job(id)
-                for id in [id for id in self._told if id not in link.holds]:
-                    del self._told[id]
-                await changes.next()
+                for key in sorted(anew):
+                    await self._tell_job(key)
+                dirty = await changes.next()
+                changed = (self.manager.queue.jobs.get(id) or self.manager.queue.ended.get(id) for id in dirty)
+                anew = (self._said - self._told.keys()) | {job.key for job in changed if job} & self._said
 
-    def _tell_anew(self, jobs: frozenset[int]) -> None:
-        """A Hub drops what it is told of a job before it knows that it holds it."""
-        for id in jobs:
-            self._told.pop(id, None)
+    def _holds(self, holds: frozenset[str]) -> None:
+        """A Hub drops what it is told of a job before it knows that it holds it: such a job is told anew."""
+        for key in holds ^ self._said:
+            self._told.pop(key, None)
+        self._said = holds
+        if self._link is not None:
+            self.office.hubs.holds(self._link, holds)
         if self._changes is not None:
             self._changes.tell(QUEUE)
 
-    async def _tell_job(self, id: int) -> None:
-        job = self.manager.queue.jobs.get(id) or await self.manager.job(id)
-        if job is not None:
-            view = records.job(self.manager, job)
-            if self._told.get(id) != view:
-                self._told[id] = view
-                await self._send({"type": "job", "job": view})
+    async def _tell_job(self, key: str) -> None:
+        job = await self.manager.job_of_key(key)
+        if job is None:  # after a restored backup: the Hub asks again by itself
+            self._told[key] = {}
+            return
+        view = records.job(self.manager, job)
+        if self._told.get(key) != view:
+            self._told[key] = view
+            await self._send({"type": "job", "job": view})
 
     async def _send(self, message: dict[str, Any]) -> None:
         await self.write_message(json.dumps(message))

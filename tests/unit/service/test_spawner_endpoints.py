@@ -34,12 +34,12 @@ from .test_inputs import RIGHT, nearly
 
 PATHS = {
     "jobs": JobInput,
-    "jobs/1/launch": LaunchInput,
-    "jobs/1/ready": ReadyInput,
-    "jobs/1/failed": FailedInput,
-    "jobs/1/stop": StopInput,
-    "jobs/999999999999999999/stop": StopInput,
-    "jobs/999999999999999999/launch": LaunchInput,
+    "jobs/0123456789abcdef0123456789abcdef/launch": LaunchInput,
+    "jobs/0123456789abcdef0123456789abcdef/ready": ReadyInput,
+    "jobs/0123456789abcdef0123456789abcdef/failed": FailedInput,
+    "jobs/0123456789abcdef0123456789abcdef/stop": StopInput,
+    "jobs/ffffffffffffffffffffffffffffffff/stop": StopInput,
+    "jobs/ffffffffffffffffffffffffffffffff/launch": LaunchInput,
     "claims": ClaimInput,
     "form": FormInput,
 }
@@ -96,7 +96,7 @@ class Service:
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     it = Service(World(Path(tmp_path_factory.mktemp("service"))))
-    it.post("jobs", json.dumps(JOB).encode())  # number 1
+    it.post("jobs", json.dumps(JOB).encode())
     yield it
     it.close()
 

@@ -29,7 +29,7 @@ class FakeManager:
     failures: list[str] = field(default_factory=list)
     claims: list[dict[str, Any]] = field(default_factory=list)
     hellos: list[dict[str, Any]] = field(default_factory=list)
-    holds: list[int] = field(default_factory=list)
+    holds: list[str] = field(default_factory=list)
     forms: list[dict[str, Any]] = field(default_factory=list)
     waits: dict[str, Any] = field(default_factory=dict)
     lost: set[int] = field(default_factory=set)  #: jobs that it no longer knows
@@ -160,7 +160,7 @@ class Endpoint(RequestHandler):
                 return self.answer(409, {"code": "gpuqueue.launch.refused", "message": "a later launch was permitted"})
             manager.claims.append({**body, "job": manager.tickets.pop(body["ticket"])})
             return self.answer(200, {})
-        job = int(parts[1])
+        job = next(number for number, view in self.manager.jobs.items() if view["key"] == parts[1])
         if parts[2] == "launch":
             return self.answer(*manager.launch(job))
         if parts[2] == "ready":
@@ -203,10 +203,10 @@ class Stream(WebSocketHandler):
         fresh = [job for job in document["holds"] if job not in self.holding]
         self.holding = self.manager.holds = document["holds"]
         for job in fresh:
-            self.tell(self.manager.jobs[job])
+            self.tell(next(view for view in self.manager.jobs.values() if view["key"] == job))
 
     def tell(self, view: dict[str, Any]) -> None:
-        if view["id"] in self.holding:
+        if view["key"] in self.holding:
             self.write_message({"type": "job", "job": view})
 
     def on_close(self) -> None:

@@ -17,6 +17,8 @@ from typing import Any
 
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
 
+from tests.services.program import for_everybody
+
 REPOSITORY = Path(__file__).parents[3]
 TINY_SERVER = REPOSITORY / "tests" / "programs" / "tiny_server.py"
 ADMIN_TOKEN = "admin-token-of-the-tests"
@@ -74,7 +76,7 @@ class Hub:
     folder: Path
     manager_url: str
     homes: Path
-    command: list[str] = field(default_factory=lambda: [PYTHON, str(TINY_SERVER)])
+    command: list[str] = field(default_factory=lambda: [PYTHON, str(for_everybody(TINY_SERVER))])
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
 

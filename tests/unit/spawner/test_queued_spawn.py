@@ -27,7 +27,7 @@ async def test_a_held_spawn_is_admitted_and_sees_its_gpus(hub: Hub, manager: Fak
     response = await hub.spawn("alice", {"profile": "one", "hours": 2, "job_name": "first try"})
     events = _collect(hub, "alice")
     job = await manager.job(user="alice", state="queued")
-    await manager.wait_for(lambda: manager.holds == [job["id"]])
+    await manager.wait_for(lambda: manager.holds == [job["key"]])
     manager.change(job["id"], place=1, of=6)
     await asyncio.sleep(0.2)
     manager.admit(job["id"])
@@ -117,11 +117,11 @@ async def test_the_manager_away_loses_nothing_and_an_end_is_worded(hub: Hub, man
     await asyncio.sleep(0.5)
     await manager.open()
     job = await manager.job(user="carol")
-    await manager.wait_for(lambda: manager.holds == [job["id"]])
+    await manager.wait_for(lambda: manager.holds == [job["key"]])
     await manager.close()
     await asyncio.sleep(3.5)
     await manager.open()
-    await manager.wait_for(lambda: manager.holds == [job["id"]])
+    await manager.wait_for(lambda: manager.holds == [job["key"]])
     await asyncio.sleep(0.2)
     manager.change(job["id"], state="ended", end="cancelled", message="maintenance <b>today</b>")
 
@@ -218,7 +218,7 @@ async def test_delete_withdraws_and_an_orderly_end_of_the_hub_does_not(hub: Hub,
     await hub.start()
     await manager.wait_for(lambda: len(manager.hellos) > hellos)
     await hub.spawn("henry")
-    await manager.wait_for(lambda: manager.holds == [henry["id"]])
+    await manager.wait_for(lambda: manager.holds == [henry["key"]])
 
     assert manager.hellos[0]["instance"] != manager.hellos[-1]["instance"]
     assert len([view for view in manager.jobs.values() if view["user"] == "henry"]) == 1

@@ -84,12 +84,12 @@ async def test_a_job_that_the_queue_no_longer_knows_is_asked_for_anew(
     turn.queue.start()
     taking = asyncio.create_task(turn.take())
     job = await manager.job(user=turn.body["user"])
-    await manager.wait_for(lambda: manager.holds == [job["id"]])
+    await manager.wait_for(lambda: manager.holds == [job["key"]])
 
     manager.lost.add(job["id"])
     manager.admit(job["id"])
     again = await manager.job(user=turn.body["user"], state="queued")
-    await manager.wait_for(lambda: manager.holds == [again["id"]])
+    await manager.wait_for(lambda: manager.holds == [again["key"]])
     manager.admit(again["id"])
 
     assert await taking == "http://127.0.0.1:1"
@@ -159,7 +159,7 @@ async def test_a_silent_queue_counts_as_away_until_it_is_back(
     turn.queue.start()
     await manager.wait_for(lambda: len(manager.hellos) >= hellos + 2)
 
-    assert manager.hellos[-1]["holds"] == [held.view.id]
+    assert manager.hellos[-1]["holds"] == [held.view.key]
     assert manager.hellos[-1]["instance"] == manager.hellos[-2]["instance"]
 
 
