@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +36,17 @@ def until(
         if time.monotonic() > end:
             raise AssertionError(f"{what}: not within {within:g} s (last: {answer!r})\n{story()}")
         time.sleep(every)
+
+
+@functools.cache
+def for_everybody(program: Path) -> Path:
+    """A copy of a small program that every user of this machine can reach; the tree may lie in a home of root's."""
+    folder = Path(tempfile.mkdtemp(prefix="gpuqueue-programs-", dir="/var/tmp"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder.chmod(0o755)
+    copy = Path(shutil.copy(program, folder))
+    copy.chmod(0o644)
+    return copy
 
 
 @dataclass

@@ -21,7 +21,7 @@ from typing import Any
 import requests
 
 from . import MissingProgram
-from .program import Program, free_port, until
+from .program import Program, for_everybody, free_port, until
 
 TREE = Path(__file__).parents[2]
 TINY = TREE / "tests" / "programs" / "tiny_server.py"
@@ -99,7 +99,7 @@ class Site:
     python: str = sys.executable  #: the interpreter of Hub and manager: another JupyterHub lives in another environment
     hub_more: str = ""
     manager_more: str = ""
-    notebook: list[str] = field(default_factory=lambda: [sys.executable, "-I", str(TINY)])
+    notebook: list[str] = field(default_factory=lambda: [sys.executable, "-I", str(for_everybody(TINY))])
     ports: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -109,11 +109,10 @@ class Site:
         env = {"PYTHONPATH": str(TREE), "CONFIGPROXY_AUTH_TOKEN": self.proxy_token, "TINY_SERVER_VERSION": "6.1.1"}
         self.proxy = self._program(
             "proxy",
-            [_proxy(), "--ip=127.0.0.1", "--log-level=warn", f"--port={self.ports['public']}", "--api-ip=127.0.0.1"]
-            + [
-                f"--api-port={self.ports['proxy_api']}",
-                "--error-target",
-                f"http://127.0.0.1:{self.ports['hub']}/hub/error",
+            [
+                *(_proxy(), "--log-level=warn", "--ip=127.0.0.1", f"--port={self.ports['public']}"),
+                *("--api-ip=127.0.0.1", f"--api-port={self.ports['proxy_api']}"),
+                f"--error-target=http://127.0.0.1:{self.ports['hub']}/hub/error",
             ],
             env,
         )
