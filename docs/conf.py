@@ -38,6 +38,11 @@ html_static_path = ["_static"]
 html_css_files = ["docs.css"]
 html_show_sourcelink = False
 html_copy_source = False
-html_theme_options = {"show_prev_next": False, "header_links_before_dropdown": 6, "navbar_align": "left", "show_toc_level": 2}
+html_theme_options = {
+    "show_prev_next": False,
+    "header_links_before_dropdown": 6,
+    "navbar_align": "left",
+    "show_toc_level": 2,
+}
 copybutton_prompt_text = r"\$ |# "
 copybutton_prompt_is_regexp = True
