@@ -73,10 +73,10 @@ class Manager:
     # ---- leading -----------------------------------------------------------------------------------------------
 
     async def lead(self, fence: int) -> None:
-        """Take over: read the queue from the database."""
-        self.fence = fence
+        """Take over: read the queue from the database, and only then answer for it."""
         async with self._turn:
             await self._reload()
+            self.fence = fence
 
     def stand_by(self) -> None:
         """Stop writing. What is in memory may still be shown, as old."""

@@ -139,8 +139,8 @@ def test_a_bad_token_is_refused_at_every_path_whatever_the_cookie_says(people: C
     refused = {}
     for method, path in user_routes():
         for cookies in (None, people.browser.cookies):
-            answer = people.ask("stranger", method, path, cookies=cookies)
-            refused[method, path, cookies is None] = (answer.status_code, answer.headers.get("Location"))
+            with people.ask("stranger", method, path, cookies=cookies, stream=True) as answer:
+                refused[method, path, cookies is None] = (answer.status_code, answer.headers.get("Location"))
 
     assert set(refused.values()) == {(401, None)}, refused
 

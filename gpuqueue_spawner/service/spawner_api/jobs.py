@@ -22,8 +22,10 @@ class SpawnerJob(SpawnerHandler):
     def job_id(self, key: str) -> int:
         """The id of the job with this key. Spawners name jobs by key: after a restored backup an id is another's.
 
-        :raises NotFound: it is not open, as far as this queue knows.
+        :raises NotFound: it is not open.
+        :raises NotLeading: this queue does not know, for it only stands by.
         """
+        self.manager.leading()
         job: Job | None = self.manager.queue.of_key(key)
         if job is None or not job.open:
             raise NotFound("open job")
@@ -63,6 +65,7 @@ class Claims(Base):
     async def post(self) -> None:
         """200, 409 when it must end itself, 503."""
         given = read(ClaimInput, self.json_body())
+        self.manager.leading()  # else it knows of no permit, and a process that is refused ends itself
         await self.office.launching.claim(given.ticket, pid=given.pid, started=given.started)
         self.answer({})
 
@@ -109,7 +112,7 @@ class StopJob(SpawnerJob):
 
         try:
             self.show(await self.manager.decide(self.job_id(key), stopped))
-        except NotFound:
+        except (NotFound, KeyError):  # KeyError: it has ended since its id was looked up
             ended = await self.manager.job_of_key(key)
             if ended is None:
                 raise

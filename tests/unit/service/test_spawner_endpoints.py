@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tornado.httpclient import AsyncHTTPClient, HTTPRequest
-from tornado.httpserver import HTTPServer
-from tornado.testing import bind_unused_port
 
-from gpuqueue_spawner.service.availability import Tickets
-from gpuqueue_spawner.service.bodies import Shortened
 from gpuqueue_spawner.service.inputs import (
     ClaimInput,
     FailedInput,
@@ -26,18 +20,17 @@ from gpuqueue_spawner.service.inputs import (
     ReadyInput,
     StopInput,
 )
-from gpuqueue_spawner.service.routes import application
-from gpuqueue_spawner.service.secret import Secret
-from tests.unit.manager.world import SECRET, World
+from tests.unit.manager.world import World
 
+from .served import Service
 from .test_inputs import RIGHT, nearly
 
 PATHS = {
     "jobs": JobInput,
-    "jobs/0123456789abcdef0123456789abcdef/launch": LaunchInput,
-    "jobs/0123456789abcdef0123456789abcdef/ready": ReadyInput,
-    "jobs/0123456789abcdef0123456789abcdef/failed": FailedInput,
-    "jobs/0123456789abcdef0123456789abcdef/stop": StopInput,
+    "jobs/KEY/launch": LaunchInput,
+    "jobs/KEY/ready": ReadyInput,
+    "jobs/KEY/failed": FailedInput,
+    "jobs/KEY/stop": StopInput,
     "jobs/ffffffffffffffffffffffffffffffff/stop": StopInput,
     "jobs/ffffffffffffffffffffffffffffffff/launch": LaunchInput,
     "claims": ClaimInput,
@@ -46,57 +39,12 @@ PATHS = {
 JOB = RIGHT[JobInput]
 
 
-class Service:
-    """The service's application on a port, in the loop of its world."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        office = world.office()
-        world.lead(office)
-        parts: dict[str, Any] = {
-            "office": office,
-            "cookie_secret": SECRET,
-            "spawner_secret": Secret(SECRET),
-            "tickets": Tickets(SECRET),
-        }
-        self._application = application(prefix="/services/gpuqueue/", settings=parts)
-        self.socket, self.port = world.run(self._listen())
-
-    async def _listen(self) -> tuple[socket.socket, int]:
-        bound, port = bind_unused_port()
-        self.server = HTTPServer(Shortened(self._application))
-        self.server.add_sockets([bound])
-        return bound, port
-
-    def post(self, path: str, body: bytes, **headers: str) -> tuple[int, dict[str, Any]]:
-        async def fetch() -> tuple[int, dict[str, Any]]:
-            answer = await AsyncHTTPClient().fetch(
-                HTTPRequest(
-                    f"http://127.0.0.1:{self.port}/spawner/v1/{path}",
-                    method="POST",
-                    body=body,
-                    headers={"Authorization": f"Bearer {SECRET.decode()}", **headers},
-                ),
-                raise_error=False,
-            )
-            return answer.code, json.loads(answer.body)
-
-        return self.world.run(fetch())
-
-    def close(self) -> None:
-        self.world.run(self._stop())
-        self.world.close()
-
-    async def _stop(self) -> None:
-        self.server.stop()
-        AsyncHTTPClient().close()
-        await self.server.close_all_connections()
-
-
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     it = Service(World(Path(tmp_path_factory.mktemp("service"))))
-    it.post("jobs", json.dumps(JOB).encode())
+    it.lead()
+    _, answer = it.post("jobs", json.dumps(JOB).encode())
+    it.key = answer["job"]["key"]
     yield it
     it.close()
 
@@ -107,7 +55,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def test_no_body_makes_an_endpoint_fail(service: Service, path: str, data: st.DataObject) -> None:
     body = data.draw(nearly(PATHS[path]))
 
-    status, answer = service.post(path, json.dumps(body).encode())
+    status, answer = service.post(path.replace("KEY", service.key), json.dumps(body).encode())
 
     assert status in (200, 201, 400, 404, 409), answer
     assert status < 400 or answer["code"].startswith("gpuqueue.")
@@ -117,7 +65,7 @@ def test_no_body_makes_an_endpoint_fail(service: Service, path: str, data: st.Da
 @settings(deadline=None, max_examples=15)
 @given(raw=st.binary(max_size=100))
 def test_no_bytes_make_an_endpoint_fail(service: Service, path: str, raw: bytes) -> None:
-    status, answer = service.post(path, raw)
+    status, answer = service.post(path.replace("KEY", service.key), raw)
 
     assert status == 400 or (status in (404, 409) and not raw)
     assert answer["code"].startswith("gpuqueue.")
