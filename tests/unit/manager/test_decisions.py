@@ -17,9 +17,20 @@ PLACE = Placement(node="dgx1", devices=("a",))
 def job(state: State, **fields: Any) -> Job:
     holding = state not in (State.QUEUED, State.HELD, State.ENDED)
     base = Job(
-        user="alice", server="", request="r" * 16, resources=Resources(cpus=1), lease=3600.0, options={},
-        id=7, key="k", state=state, version=3, submitted=1.0, queued=1.0, placement=PLACE if holding else None, launch=1,
-    )  # fmt: skip
+        user="alice",
+        server="",
+        request="r" * 16,
+        resources=Resources(cpus=1),
+        lease=3600.0,
+        id=7,
+        key="k",
+        state=state,
+        version=3,
+        submitted=1.0,
+        queued=1.0,
+        placement=PLACE if holding else None,
+        launch=1,
+    )
     return replace(base, **fields)
 
 

@@ -59,7 +59,7 @@ class Histories(RuleBasedStateMachine):
         self.world.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    # ---- helpers -----------------------------------------------------------------------------------------------
+    # ---- helpers ---------------------------------------------------------------------------------------------------
 
     def act(self, office: Office, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run it; one that is not the leader any more must not have written anything."""
@@ -87,7 +87,7 @@ class Histories(RuleBasedStateMachine):
         if ids:
             self.act(office, office.manager.decide(ids[number % len(ids)], decision))
 
-    # ---- what people and the Hub do ------------------------------------------------------------------------------
+    # ---- what people and the Hub do --------------------------------------------------------------------------------
 
     @rule(office=which, user=users, server=servers, gpus=st.integers(0, 5), again=st.booleans())
     def submit(self, office: int, user: str, server: str, gpus: int, again: bool) -> None:
@@ -144,7 +144,7 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: self.permits)
     @rule(office=which, number=numbers)
     def a_wrapper_claims(self, office: int, number: int) -> None:
-        """Also one that was paused for long, or whose permit was used before: it becomes a notebook only when told so."""
+        """Also one that was paused for long, or whose permit was used before: a notebook only when told so."""
         permit = self.permits[number % len(self.permits)]
         it, machine = self.offices[office], self.world.machine
         devices = tuple(filter(None, permit.environment["GPUQUEUE_GPUS"].split(",")))
@@ -192,7 +192,7 @@ class Histories(RuleBasedStateMachine):
     def the_clock_moves(self, seconds: float) -> None:
         self.world.now += seconds
 
-    # ---- what the managers do ----------------------------------------------------------------------------------------
+    # ---- what the managers do --------------------------------------------------------------------------------------
 
     @rule(office=which)
     def plan(self, office: int) -> None:
@@ -228,7 +228,7 @@ class Histories(RuleBasedStateMachine):
         self.leader = office
         self.world.lead(self.offices[office])
 
-    # ---- what must hold ------------------------------------------------------------------------------------------------
+    # ---- what must hold --------------------------------------------------------------------------------------------
 
     @invariant()
     def no_gpu_is_used_by_two_jobs(self) -> None:
