@@ -18,3 +18,5 @@ if SITE["gpus"] is not None:  # a pretended server, as large as one with so many
     c.LocalCapacity.node_name = SITE["node"]
     c.LocalCapacity.cpus = 16.0 * max(1, SITE["gpus"])
     c.LocalCapacity.memory = f"{128 * max(1, SITE['gpus'])}G"
+if SITE["directory"]:
+    c.Policy.member_groups = ["DGX-Users"]  # who left it keeps what waits and runs, and is marked on the admin page

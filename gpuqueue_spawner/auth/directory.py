@@ -166,14 +166,31 @@ class GPUQueueLDAPAuthenticator(LDAPAuthenticator):  # type: ignore[misc]
         except LDAPException as error:
             self.log.error("login of %s: the directory cannot be asked: %s", name, error)
             raise refusals.not_reachable() from None
-        return self._admit(found) if found is not None else None
+        if found is None:
+            return None
+        names = self._group_names(found)
+        try:
+            return self._admit(found, names)
+        except refusals.NotAMember:
+            self._note_departure(handler, name, names)
+            raise
 
-    def _admit(self, found: dict[str, Any]) -> dict[str, Any]:
+    def _note_departure(self, handler: Any, name: str, groups: list[str]) -> None:
+        """Let the Hub's groups follow, so that whoever left is seen to have left: what waits and runs goes on."""
+        user = handler.find_user(self.normalize_username(name)) if handler is not None else None
+        if user is not None:
+            user.sync_groups(groups)
+
+    def _group_names(self, found: dict[str, Any]) -> list[str]:
+        state, groups = found["auth_state"], found["auth_state"]["user_attributes"][GROUPS]
+        return sorted({*groups["names"], *(_name_in(dn) for dn in (*state["ldap_groups"], *groups["admin"]))})
+
+    def _admit(self, found: dict[str, Any], names: list[str]) -> dict[str, Any]:
         """Decide about somebody whose password was right."""
         state, groups = found["auth_state"], found["auth_state"]["user_attributes"].pop(GROUPS)
         if not state["ldap_groups"] and not (self.allow_all and not self.allowed_groups):
             self.log.warning("login of %s refused: in none of the allowed groups", found["name"])
-            raise refusals.not_a_member()
+            raise refusals.NotAMember
         if not self.validate_username(self.normalize_username(found["name"])):
             self.log.warning("login of %r refused: username_pattern does not allow the name", found["name"])
             raise refusals.bad_name()
@@ -181,8 +198,7 @@ class GPUQueueLDAPAuthenticator(LDAPAuthenticator):  # type: ignore[misc]
         admin: bool | None = None
         if self.admin_groups:
             admin = bool(groups["admin"]) or self.normalize_username(found["name"]) in self.admin_users
-        names = {*groups["names"], *(_name_in(dn) for dn in (*state["ldap_groups"], *groups["admin"]))}
-        return {**found, "admin": admin, "groups": sorted(names)}
+        return {**found, "admin": admin, "groups": names}
 
     def _numbers(self, name: str, entry: Mapping[str, Any]) -> dict[str, int]:
         try:

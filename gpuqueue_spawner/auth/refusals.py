@@ -16,9 +16,11 @@ class LoginRefused(web.HTTPError):
         self.jupyterhub_message = words
 
 
-def not_a_member() -> LoginRefused:
+class NotAMember(LoginRefused):
     """Known to the directory, in none of the groups that may log in."""
-    return LoginRefused(403, "Your account is not in a group that may use this JupyterHub. Ask those who run it.")
+
+    def __init__(self) -> None:
+        super().__init__(403, "Your account is not in a group that may use this JupyterHub. Ask those who run it.")
 
 
 def bad_name() -> LoginRefused:

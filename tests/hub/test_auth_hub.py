@@ -18,7 +18,7 @@ import requests
 
 from gpuqueue_spawner.cli.directory import group, person
 from tests.services.program import until
-from tests.services.site import Site, site
+from tests.services.site import PREFIX, Site, site
 from tests.services.slapd import GROUPS, PEOPLE, Slapd, slapd
 from tests.services.visitor import Visitor
 
@@ -87,7 +87,8 @@ def running_place(request: pytest.FixtureRequest) -> Iterator[Place]:
     with ExitStack() as stack:
         ldap = stack.enter_context(slapd(*entries))
         more = WITH_DIRECTORY.format(port=ldap.port, people=PEOPLE, groups=GROUPS, key="0" * 64)
-        yield Place(stack.enter_context(site(hub_more=more, python=_python(request.param))), ldap)
+        here = site(hub_more=more, manager_more='c.Policy.member_groups = ["DGX-Users"]', python=_python(request.param))
+        yield Place(stack.enter_context(here), ldap)
 
 
 @pytest.fixture
@@ -151,6 +152,7 @@ def test_who_leaves_the_group_cannot_log_in_again_and_what_runs_goes_on(place: P
     place.ldap.leave("carl", "DGX-Users")
     status, said = place.attempt("carl")
     job = visitor.job()
+    remarked = until(lambda: "may no longer log in" in admin_page(place), within=20, what="the admin page shows it")
     place.ldap.join("carl", "DGX-Users")
     visitor.stop()
     visitor.no_job()
@@ -158,6 +160,13 @@ def test_who_leaves_the_group_cannot_log_in_again_and_what_runs_goes_on(place: P
     assert (status, said[:44]) == (403, "Your account is not in a group that may use ")
     assert job is not None
     assert job["state"] == "running"
+    assert remarked
+
+
+def admin_page(place: Place) -> str:
+    """What dana reads."""
+    token = place.visitor("dana").login().token()
+    return requests.get(place.site.url + PREFIX + "admin", headers={"Authorization": f"token {token}"}, timeout=10).text
 
 
 def test_a_directory_that_hangs_delays_logins_and_not_the_hub(place: Place) -> None:
