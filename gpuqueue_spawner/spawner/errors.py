@@ -5,7 +5,7 @@ Knows words and HTTP statuses. Who asks the queue: client.py. Who decides what a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jupyterhub import spawner as hub_spawner
@@ -43,6 +43,11 @@ class InvalidOption(SpawnRefused):
         shown = repr(value) if len(repr(value)) <= 80 else repr(value)[:77] + "..."
         super().__init__(f"{field} is {shown}; allowed is {allowed}.", code=code)
         self.field, self.value, self.allowed = field, value, allowed
+
+    def together(self, others: Sequence[InvalidOption]) -> InvalidOption:
+        """This one, its words those of all."""
+        self.jupyterhub_message = " ".join(each.jupyterhub_message for each in (self, *others))
+        return self
 
 
 class QueueUnreachable(Exception):

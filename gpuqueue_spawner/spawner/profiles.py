@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -181,19 +181,37 @@ class ProfileReader(KubeSpawner):  # type: ignore[misc]  # KubeSpawner ships no 
 def read_wish(options: object, *, profile_list: Any, rules: Rules) -> Wish:
     """Check what a request asks for, from the form or from the API.
 
-    :raises InvalidOption: naming the field, its value and what is allowed.
+    :raises InvalidOption: naming the field, its value and what is allowed; naming each where several are wrong.
     """
     checked = unwrapped(options)
     reader = ProfileReader.of(profile_list, checked)
-    resources = reader.resources()
+    resources, hours, name = _all(
+        reader.resources,
+        lambda: read_hours(checked.get("hours"), rules=rules),
+        lambda: read_name(checked.get("job_name")),
+    )
     profile = reader._chosen() or {}
     return Wish(
         resources=resources,
-        lease=read_hours(checked.get("hours"), rules=rules) * 3600,
-        name=read_name(checked.get("job_name")),
+        lease=hours * 3600,
+        name=name,
         profile=str(profile.get("display_name", "")),
         options=checked,
     )
+
+
+def _all(*reads: Callable[[], Any]) -> list[Any]:
+    """Read every part before any is refused: nobody should have to send a form once for each mistake in it."""
+    parts: list[Any] = []
+    faults: list[InvalidOption] = []
+    for read in reads:
+        try:
+            parts.append(read())
+        except InvalidOption as fault:
+            faults.append(fault)
+    if faults:
+        raise faults[0].together(faults[1:])
+    return parts
 
 
 def unwrapped(options: object) -> dict[str, Any]:

@@ -211,7 +211,7 @@ function keepEntered() {
   const refused = inPage("gq-refused");
   if (refused) {
     restore(JSON.parse(sessionStorage.getItem(stored) || "[]"));
-    markField(inPage("gq-refused-words"));
+    markFields(inPage("gq-refused-words"));
   } else {
     sessionStorage.removeItem(stored);
   }
@@ -230,19 +230,24 @@ function restore(entries) {
   }
 }
 
-/** Mark the field that the refusal names, and lead there: "GPUs is '12'; allowed is …". */
-function markField(words) {
+/** Mark each field that the refusal names, and lead there: "GPUs is '12'; allowed is …. hours is '99'; allowed is …." */
+function markFields(words) {
+  const sentences = words.textContent.trim().split(/(?<=\.) (?=[^';]+ is ')/);
+  words.replaceChildren(...sentences.flatMap((sentence, at) => [at ? html("br") : "", markField(sentence)]));
+}
+
+function markField(sentence) {
   const named = { job_name: "gpuqueue-name", hours: "gpuqueue-hours" };
-  const label = words.textContent.match(/^(.+?) is '/)?.[1];
-  if (!label) return;
+  const label = sentence.match(/^(.+?) is '/)?.[1];
   const chosen = form.querySelector("input[name=profile]:checked")?.closest(".gq-profile");
   const labels = [...(chosen || form).querySelectorAll("label.form-label")].filter((each) => each.textContent.trim() === label);
-  const field = inPage(named[label]) || labels.map((each) => inPage(each.htmlFor)).find((each) => each && !each.disabled);
-  if (!field) return;
+  let field = inPage(named[label]) || labels.map((each) => inPage(each.htmlFor)).find((each) => each && !each.disabled);
+  if (field?.value === "unlisted-choice") field = inPage(field.dataset.other);
+  if (!label || !field) return sentence;
   field.classList.add("is-invalid");
   field.ariaInvalid = "true";
   const called = form.querySelector(`label[for="${CSS.escape(field.id)}"]`)?.textContent.trim() || label;
-  const link = html("a", "", called + words.textContent.slice(label.length));
+  const link = html("a", "", called + sentence.slice(label.length));
   link.href = `#${field.id}`;
-  words.replaceChildren(link);
+  return link;
 }

@@ -114,6 +114,15 @@ def test_any_options_are_a_wish_or_a_refusal(options: dict[str, Any]):
     assert len(found.name) <= 255
 
 
+def test_every_field_that_is_wrong_is_named():
+    """Nobody has to send a form once for each mistake in it."""
+    with pytest.raises(InvalidOption) as refused:
+        wish({"profile": "free", "gpus--unlisted-choice": "x", "hours": "99", "job_name": "a\nb"})
+
+    words = refused.value.jupyterhub_message
+    assert [sentence.partition(" is ")[0] for sentence in words.split(". ")] == ["GPUs", "hours", "job_name"]
+
+
 def test_a_form_is_read_as_the_api_would_send_it():
     """Hours, name and the options of the chosen profile, not those of others."""
     form = {
