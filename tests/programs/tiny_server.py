@@ -1,6 +1,7 @@
 """A small program that answers like a notebook server, and tells its environment: /api, /env, /exit below its base URL.
 
-Knows the standard library only, starts in some 50 ms. `--dies` ends it before it answers, `--mute` answers nothing.
+Knows the standard library only, starts in some 50 ms. `--dies` ends it before it answers, `--mute` answers nothing;
+`--mood=FILE` does what the file says, "dies" or "mute", for as long as there is such a file.
 """
 
 import json
@@ -51,13 +52,26 @@ def _umask() -> int:
     return mask
 
 
+def _mood() -> str:
+    for word in sys.argv:
+        if word.startswith("--mood="):
+            try:
+                with open(word.removeprefix("--mood=")) as file:
+                    return file.read()
+            except FileNotFoundError:
+                pass
+    return ""
+
+
 def main() -> None:
     """Serve until told to end."""
-    if "--dies" in sys.argv:
+    if "--dies" in sys.argv or _mood() == "dies":
         print("it dies", flush=True)
         sys.exit(7)
     if "--mute" in sys.argv:
         time.sleep(3600)
+    while _mood() == "mute":
+        time.sleep(0.1)
     address = urlsplit(os.environ["JUPYTERHUB_SERVICE_URL"])
     ThreadingHTTPServer((address.hostname or "127.0.0.1", address.port or 0), Handler).serve_forever()
 
