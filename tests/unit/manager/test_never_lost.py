@@ -33,7 +33,7 @@ EXPECTED = (Refused, InvalidTransition, KeyError, JobChanged, NotLeading, LeaseL
 
 users = st.sampled_from(["alice", "bob", "alice-prod"])
 servers = st.sampled_from(["", "prod"])
-which = st.integers(min_value=0, max_value=1)
+who = st.sampled_from(["leader"] * 5 + ["other"])  # the other one led before, and does not know that it no longer does
 numbers = st.integers(min_value=0, max_value=50)
 
 
@@ -74,6 +74,9 @@ class Histories(RuleBasedStateMachine):
             if before is not None:
                 assert self.written() == before, "a manager that does not lead wrote"
 
+    def of(self, office: str) -> Office:
+        return self.offices[self.leader if office == "leader" else 1 - self.leader]
+
     def written(self) -> list[tuple[int, int]]:
         """Id and version of every open job, from the database."""
         return [(job.id, job.version) for job in self.store.jobs.open()]
@@ -89,38 +92,38 @@ class Histories(RuleBasedStateMachine):
 
     # ---- what people and the Hub do --------------------------------------------------------------------------------
 
-    @rule(office=which, user=users, server=servers, gpus=st.integers(0, 5), again=st.booleans())
-    def submit(self, office: int, user: str, server: str, gpus: int, again: bool) -> None:
+    @rule(office=who, user=users, server=servers, gpus=st.integers(0, 5), again=st.booleans())
+    def submit(self, office: str, user: str, server: str, gpus: int, again: bool) -> None:
         self.requests += not again
         new = new_job(user, server, gpus=gpus, request=f"request-{user}-{server}-{self.requests}")
-        answer = self.act(self.offices[office], self.offices[office].manager.submit(new))
+        answer = self.act(self.of(office), self.of(office).manager.submit(new))
         if answer is not None:
             self.accepted.add(answer[0].id)
 
-    @rule(office=which, number=numbers)
-    def stop(self, office: int, number: int) -> None:
-        self.decide(self.offices[office], number, lambda job: decisions.stop(job, now=self.world.now, by="alice"))
+    @rule(office=who, number=numbers)
+    def stop(self, office: str, number: int) -> None:
+        self.decide(self.of(office), number, lambda job: decisions.stop(job, now=self.world.now, by="alice"))
 
-    @rule(office=which, number=numbers)
-    def hold(self, office: int, number: int) -> None:
-        self.decide(self.offices[office], number, lambda job: decisions.hold(job, by="dana", note="wait"))
+    @rule(office=who, number=numbers)
+    def hold(self, office: str, number: int) -> None:
+        self.decide(self.of(office), number, lambda job: decisions.hold(job, by="dana", note="wait"))
 
-    @rule(office=which, number=numbers)
-    def release(self, office: int, number: int) -> None:
-        self.decide(self.offices[office], number, lambda job: decisions.release(job, by="dana", note=""))
+    @rule(office=who, number=numbers)
+    def release(self, office: str, number: int) -> None:
+        self.decide(self.of(office), number, lambda job: decisions.release(job, by="dana", note=""))
 
-    @rule(office=which, number=numbers)
-    def restart(self, office: int, number: int) -> None:
-        self.decide(self.offices[office], number, lambda job: decisions.restart(job, by="alice"))
+    @rule(office=who, number=numbers)
+    def restart(self, office: str, number: int) -> None:
+        self.decide(self.of(office), number, lambda job: decisions.restart(job, by="alice"))
 
-    @rule(office=which, number=numbers)
-    def give_back(self, office: int, number: int) -> None:
-        self.decide(self.offices[office], number, lambda job: decisions.requeue(job, note="not launched"))
+    @rule(office=who, number=numbers)
+    def give_back(self, office: str, number: int) -> None:
+        self.decide(self.of(office), number, lambda job: decisions.requeue(job, note="not launched"))
 
-    @rule(office=which, number=numbers)
-    def ask_for_a_launch(self, office: int, number: int) -> None:
+    @rule(office=who, number=numbers)
+    def ask_for_a_launch(self, office: str, number: int) -> None:
         """A Hub that died before it launched asks again, as often as it likes."""
-        it = self.offices[office]
+        it = self.of(office)
         ids = sorted(job.id for job in it.manager.queue.holding())
         if not ids:
             return
@@ -142,11 +145,11 @@ class Histories(RuleBasedStateMachine):
             self.permits.append(answer)
 
     @precondition(lambda self: self.permits)
-    @rule(office=which, number=numbers)
-    def a_wrapper_claims(self, office: int, number: int) -> None:
+    @rule(office=who, number=numbers)
+    def a_wrapper_claims(self, office: str, number: int) -> None:
         """Also one that was paused for long, or whose permit was used before: a notebook only when told so."""
         permit = self.permits[number % len(self.permits)]
-        it, machine = self.offices[office], self.world.machine
+        it, machine = self.of(office), self.world.machine
         devices = tuple(filter(None, permit.environment["GPUQUEUE_GPUS"].split(",")))
         pid = machine.fork(permit.job.key, permit.launch, devices)
         if self.act(it, it.launching.claim(permit.ticket, pid=pid, started=pid)) is None:
@@ -155,21 +158,32 @@ class Histories(RuleBasedStateMachine):
             machine.alive[pid].notebook = True
 
     @precondition(lambda self: self.permits)
-    @rule(office=which, number=numbers)
-    def the_notebook_answers(self, office: int, number: int) -> None:
+    @rule(office=who, number=numbers)
+    def the_notebook_answers(self, office: str, number: int) -> None:
         permit = self.permits[number % len(self.permits)]
         machine = self.world.machine.alive.values()
         if any(each.notebook and (each.key, each.launch) == (permit.job.key, permit.launch) for each in machine):
             self.act(
-                self.offices[office],
-                self.offices[office].manager.decide(
+                self.of(office),
+                self.of(office).manager.decide(
                     permit.job.id, lambda job: decisions.ready(job, launch=permit.launch, now=self.world.now)
                 ),
             )
 
-    @rule(office=which, number=numbers)
-    def a_launch_fails(self, office: int, number: int) -> None:
-        it = self.offices[office]
+    @rule(number=numbers)
+    def a_turn_comes_as_it_should(self, number: int) -> None:
+        """From the plan to a notebook that answers, without an accident: histories must get there to go wrong there."""
+        it = self.of("leader")
+        self.act(it, plan_once(it.manager))
+        admitted = [job for job in it.manager.queue.holding() if job.state is State.ADMITTED]
+        if admitted:
+            self.ask_for_a_launch("leader", it.manager.queue.holding().index(admitted[number % len(admitted)]))
+            self.a_wrapper_claims("leader", len(self.permits) - 1)
+            self.the_notebook_answers("leader", len(self.permits) - 1)
+
+    @rule(office=who, number=numbers)
+    def a_launch_fails(self, office: str, number: int) -> None:
+        it = self.of(office)
         self.decide(it, number, lambda job: decisions.failed(job, launch=job.launch, message="no", retries=2))
 
     # ---- what the machine does -------------------------------------------------------------------------------------
@@ -194,39 +208,40 @@ class Histories(RuleBasedStateMachine):
 
     # ---- what the managers do --------------------------------------------------------------------------------------
 
-    @rule(office=which)
-    def plan(self, office: int) -> None:
-        self.act(self.offices[office], plan_once(self.offices[office].manager))
+    @rule(office=who)
+    def plan(self, office: str) -> None:
+        self.act(self.of(office), plan_once(self.of(office).manager))
 
-    @rule(office=which)
-    def look(self, office: int) -> None:
-        self.act(self.offices[office], self.offices[office].watch.look())
+    @rule(office=who)
+    def look(self, office: str) -> None:
+        self.act(self.of(office), self.of(office).watch.look())
 
-    @rule(office=which)
-    def leases(self, office: int) -> None:
-        manager = self.offices[office].manager
-        self.act(self.offices[office], look_at_leases(manager, now=self.world.now, since=self.world.now - 100))
+    @rule(office=who)
+    def leases(self, office: str) -> None:
+        manager = self.of(office).manager
+        self.act(self.of(office), look_at_leases(manager, now=self.world.now, since=self.world.now - 100))
 
-    @rule(office=which, number=numbers)
-    def sweep(self, office: int, number: int) -> None:
+    @rule(office=who, number=numbers)
+    def sweep(self, office: str, number: int) -> None:
         """End what is on its way out."""
-        it = self.offices[office]
+        it = self.of(office)
         leaving = [job for job in it.manager.queue.holding() if job.state is State.STOPPING]
-        if leaving and it is self.offices[self.leader]:
+        if leaving and office == "leader":
             self.world.run(it.ending.sweep(leaving[number % len(leaving)].key))
 
-    @rule(office=which)
-    def kill_a_manager(self, office: int) -> None:
+    @rule(office=who)
+    def kill_a_manager(self, office: str) -> None:
         """Nothing that was promised lives in the process."""
-        self.offices[office] = self.world.office(queued_jobs=0, retry_delay=5.0)
-        if office == self.leader:
-            self.world.lead(self.offices[office])
+        number = self.leader if office == "leader" else 1 - self.leader
+        self.offices[number] = self.world.office(queued_jobs=0, retry_delay=5.0)
+        if number == self.leader:
+            self.world.lead(self.offices[number])
 
-    @rule(office=which)
-    def the_other_takes_over(self, office: int) -> None:
+    @rule()
+    def the_other_takes_over(self) -> None:
         """The former leader was paused, and is not told."""
-        self.leader = office
-        self.world.lead(self.offices[office])
+        self.leader = 1 - self.leader
+        self.world.lead(self.offices[self.leader])
 
     # ---- what must hold --------------------------------------------------------------------------------------------
 
