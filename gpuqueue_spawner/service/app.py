@@ -13,13 +13,13 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from jupyterhub.services.auth import HubOAuth
 from sqlalchemy.engine import make_url
 from tornado.httpserver import HTTPServer
-from traitlets import Bool, Float, Integer, Type, Unicode, default
+from traitlets import Bool, Float, Integer, TraitError, Type, Unicode, default
 from traitlets.config import Application
 
 from .. import __version__
@@ -33,6 +33,7 @@ from .availability import Tickets
 from .bodies import READ_LIMIT, READ_S, Shortened
 from .routes import application
 from .secret import Secret
+from .settings import unread
 from .templating import environment
 from .tokens import Tokens
 from .views.frame import Site
@@ -45,6 +46,7 @@ class ManagerApp(Application):
 
     name = "gpuqueue-manager"
     description = __doc__ or ""
+    raise_config_file_errors = True  # a file that cannot be read whole is not read in part
     version = __version__
     classes = [Policy, LocalCapacity]
     aliases: dict[Any, str] = {
@@ -76,7 +78,7 @@ class ManagerApp(Application):
         """,
     )
     ip = Unicode("127.0.0.1", config=True, help="Address to listen on. .. versionadded:: 0.1")
-    port = Integer(8091, config=True, help="Port to listen on. .. versionadded:: 0.1")
+    port = Integer(8083, config=True, help="Port to listen on. .. versionadded:: 0.1")
     db_url = Unicode(
         config=True,
         help="""URL of the database, as SQLAlchemy reads it.
@@ -182,11 +184,21 @@ class ManagerApp(Application):
 
     def initialize(self, argv: list[str] | None = None) -> None:
         """Read the command line, then the file; the command line wins."""
-        self.parse_command_line(argv)
-        if self.config_file:
-            given = self.cli_config
-            self.load_config_file(*reversed(os.path.split(os.path.abspath(self.config_file))))
-            self.update_config(given)
+        try:
+            self.parse_command_line(argv)
+            if self.config_file:
+                given = self.cli_config
+                self.load_config_file(*reversed(os.path.split(self._existing(self.config_file))))
+                self.update_config(given)
+        except TraitError as error:
+            _refuse(error)
+        if wrong := list(unread(self.config, [type(self), *self.classes, self.capacity_class])):
+            _refuse("\n".join(wrong))
+
+    def _existing(self, path: str) -> str:
+        if not os.path.isfile(path):
+            _refuse(f"there is no configuration file {path}")
+        return os.path.abspath(path)
 
     def start(self) -> None:
         """Run until SIGTERM or SIGINT."""
@@ -196,24 +208,28 @@ class ManagerApp(Application):
             return
         _log_to_stderr(self.log_level)
         Path(self.data_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
-        asyncio.run(self._run())
+        try:
+            policy = Policy(parent=self)
+            capacity = self.capacity_class(parent=self, instance=_instance(Path(self.data_dir) / "instance"))
+        except TraitError as error:
+            _refuse(error)
+        asyncio.run(self._run(policy, capacity))
 
-    async def _run(self) -> None:
+    async def _run(self, policy: Policy, capacity: Capacity) -> None:
         loop = asyncio.get_running_loop()
         task = asyncio.current_task()
         assert task is not None
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, task.cancel)
         try:
-            await self._serve()
+            await self._serve(policy, capacity)
         except asyncio.CancelledError:
             log.info("stopped")
 
-    async def _serve(self) -> None:
+    async def _serve(self, policy: Policy, capacity: Capacity) -> None:
         store = self._open_store()
         spawner_secret = Secret.of_file(Path(self.spawner_secret_file))
-        capacity = self.capacity_class(parent=self, instance=_instance(Path(self.data_dir) / "instance"))
-        manager = Manager(Database(store, limit=self.database_limit), Policy(parent=self))
+        manager = Manager(Database(store, limit=self.database_limit), policy)
         hub = HubAPI(self.hub_api_url, self._hub_token())
         office = Office.of(manager, capacity, hub, secret=spawner_secret.value)
         server = self._listen(office, spawner_secret)
@@ -232,7 +248,7 @@ class ManagerApp(Application):
                 store.upgrade()
             store.check()
         except (SchemaMismatch, StoreUnavailable) as error:
-            sys.exit(f"gpuqueue manager: {error}")
+            _refuse(error)
         return store
 
     def _hub_token(self) -> str:
@@ -240,9 +256,7 @@ class ManagerApp(Application):
             return Path(self.hub_token_file).read_text(encoding="ascii").strip()
         token = os.environ.get("JUPYTERHUB_API_TOKEN", "")
         if not token:
-            sys.exit(
-                "gpuqueue manager: no API token of the Hub: set ManagerApp.hub_token_file, or JUPYTERHUB_API_TOKEN"
-            )
+            _refuse("no API token of the Hub: set ManagerApp.hub_token_file, or JUPYTERHUB_API_TOKEN")
         return token
 
     def _listen(self, office: Office, spawner_secret: Secret) -> HTTPServer:
@@ -282,8 +296,12 @@ class ManagerApp(Application):
         try:
             server.listen(self.port, self.ip)
         except OSError as error:
-            sys.exit(f"gpuqueue manager: cannot listen on {self.ip}:{self.port}: {error.strerror}")
+            _refuse(f"cannot listen on {self.ip}:{self.port}: {error.strerror}")
         return server
+
+
+def _refuse(words: object) -> NoReturn:
+    sys.exit(f"gpuqueue manager: {words}")
 
 
 async def _tell_about(capacity: Capacity) -> None:
@@ -314,6 +332,7 @@ def _log_to_stderr(level: Any) -> None:
         force=True,
     )
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("tornado.application").setLevel(logging.WARNING)  # it tells session ids at INFO
 
 
 def _log_request(handler: Any) -> None:

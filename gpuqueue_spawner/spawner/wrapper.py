@@ -89,6 +89,8 @@ def become(document: dict) -> None:  # type: ignore[type-arg]
             os.setgroups(document["groups"])
             os.setgid(document["gid"])
             os.setuid(document["uid"])
+        if 0 in os.getresuid():
+            give_up(BROKEN, "no notebook runs as root: the spawner's identity() must name a numeric user")
         os.umask(0o077)
         step = f"the folder {document['cwd']} cannot be entered by the numeric user {os.getuid()}"
         os.chdir(document["cwd"])

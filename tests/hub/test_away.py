@@ -293,19 +293,38 @@ def test_a_lease_that_ends_while_the_manager_is_away_gets_its_warning_anew() -> 
         assert ended["ended"] >= again["ends"]
 
 
-def test_a_config_file_with_a_wrong_value_is_refused_by_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("c.Policy.max_lease = -1", ("Policy.max_lease", "-1", "0 or more")),
+        ("c.Policy.max_leese = 1", ("c.Policy.max_leese", "max_lease")),
+        ("c.Polcy.gpus = 1", ("c.Polcy", "Policy")),
+        ("c.ManagerApp.port = 'http'", ("port", "http")),
+        ("c.LocalCapacity.simulated_gpus = -2", ("simulated_gpus", "-2")),
+    ],
+)
+def test_a_config_file_with_a_wrong_trait_is_refused_by_name(tmp_path: Path, line: str, named: tuple[str, ...]) -> None:
+    """In one line, without a traceback, before anything is opened."""
     config = tmp_path / "config.py"
-    config.write_text("c.Policy.max_lease = -1\n")
-    argv = [sys.executable, "-m", "gpuqueue_spawner.service", "-f", str(config), f"--ManagerApp.data_dir={tmp_path}"]
+    config.write_text(line + "\n")
 
-    done = subprocess.run(
-        [*argv, "--upgrade-db"],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        env={**os.environ, "JUPYTERHUB_API_TOKEN": "x"},
-    )
+    done = start_manager(tmp_path, config)
 
     assert done.returncode != 0
-    assert "Policy.max_lease" in done.stderr
-    assert "-1" in done.stderr
+    assert all(word in done.stderr for word in named), done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "gpuqueue.sqlite").exists()
+
+
+def test_a_config_file_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    done = start_manager(tmp_path, tmp_path / "nowhere.py")
+
+    assert done.returncode != 0
+    assert "nowhere.py" in done.stderr
+
+
+def start_manager(folder: Path, config: Path) -> subprocess.CompletedProcess[str]:
+    """A manager that is expected to end at once."""
+    argv = [sys.executable, "-m", "gpuqueue_spawner.service", "-f", str(config), f"--ManagerApp.data_dir={folder}"]
+    env = {**os.environ, "JUPYTERHUB_API_TOKEN": "x"}
+    return subprocess.run([*argv, "--upgrade-db"], capture_output=True, text=True, timeout=30, env=env)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -63,6 +64,18 @@ def queue(request: pytest.FixtureRequest) -> Iterator[Queue]:
     server.server_close()
 
 
+WHO = 200_001 if os.geteuid() == 0 else None  # root becomes somebody else before every notebook
+
+
+@pytest.fixture
+def own(homes: Path) -> Path:
+    """A folder of the one that the notebook runs as."""
+    folder = Path(tempfile.mkdtemp(dir=homes))
+    if WHO:
+        os.chown(folder, WHO, WHO)
+    return folder
+
+
 def run(document: dict[str, Any]) -> subprocess.CompletedProcess[bytes]:
     spare = os.open(os.devnull, os.O_RDONLY)
     os.set_inheritable(spare, True)
@@ -83,8 +96,8 @@ def document(queue: Queue, folder: Path, **fields: Any) -> dict[str, Any]:
     return {
         "ticket": "t-1",
         "claim_url": queue.url,
-        "uid": None,
-        "gid": None,
+        "uid": WHO,
+        "gid": WHO,
         "groups": [],
         "env": {"TOKEN": "secret", "PATH": os.environ["PATH"]},
         "cwd": str(folder),
@@ -96,11 +109,11 @@ def document(queue: Queue, folder: Path, **fields: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("queue", [(503, 200)], indirect=True)
-def test_a_claimed_launch_becomes_the_notebook(queue: Queue, tmp_path: Path):
+def test_a_claimed_launch_becomes_the_notebook(queue: Queue, own: Path):
     """Same pid, the document's environment and nothing else, no open file of the Hub's, a log of its own."""
-    done = run(document(queue, tmp_path))
+    done = run(document(queue, own))
 
-    told = json.loads((tmp_path / "told").read_text())
+    told = json.loads((own / "told").read_text())
     assert (done.returncode, done.stderr) == (0, b"")
     assert told["pid"] == queue.claims[-1]["pid"]
     assert queue.claims[-1]["ticket"] == "t-1"
@@ -109,18 +122,18 @@ def test_a_claimed_launch_becomes_the_notebook(queue: Queue, tmp_path: Path):
     assert told["stdin"] == os.devnull
     assert len(told["fds"]) <= 4  # its own three, and the one that lists them
     assert told["umask"] == 0o077
-    assert (tmp_path / ".gpuqueue" / "job-1-1.log").read_text() == "hello log\n"
-    assert (tmp_path / ".gpuqueue" / "job-1-1.log").stat().st_mode & 0o777 == 0o600
+    assert (own / ".gpuqueue" / "job-1-1.log").read_text() == "hello log\n"
+    assert (own / ".gpuqueue" / "job-1-1.log").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("queue", [(409,)], indirect=True)
-def test_a_refused_launch_starts_nothing(queue: Queue, tmp_path: Path):
+def test_a_refused_launch_starts_nothing(queue: Queue, own: Path):
     """One line says why."""
-    done = run(document(queue, tmp_path))
+    done = run(document(queue, own))
 
     assert done.returncode == wrapper.REFUSED
     assert done.stderr == b"this launch is no longer wanted (superseded)\n"
-    assert not (tmp_path / "told").exists()
+    assert not (own / "told").exists()
 
 
 @pytest.mark.parametrize(
@@ -133,23 +146,25 @@ def test_a_refused_launch_starts_nothing(queue: Queue, tmp_path: Path):
         ({"groups": None, "uid": 1, "gid": 1}, "the launch wrapper failed: TypeError"),
     ],
 )
-def test_a_launch_that_cannot_work_says_why(queue: Queue, tmp_path: Path, fields: dict[str, Any], words: str):
+def test_a_launch_that_cannot_work_says_why(queue: Queue, own: Path, fields: dict[str, Any], words: str):
     """In one line, also when the program cannot be executed after standard error became the log."""
-    done = run(document(queue, tmp_path, **fields))
+    done = run(document(queue, own, **fields))
 
     assert done.returncode == wrapper.BROKEN
     assert words in done.stderr.decode()
     assert done.stderr.count(b"\n") == 1
 
 
-def test_a_log_that_is_a_link_is_not_followed(queue: Queue, tmp_path: Path):
+def test_a_log_that_is_a_link_is_not_followed(queue: Queue, own: Path):
     """Nobody's file is written to through it."""
-    victim = tmp_path / "victim"
+    victim = own / "victim"
     victim.touch()
-    (tmp_path / ".gpuqueue").mkdir()
-    (tmp_path / ".gpuqueue" / "job-1-1.log").symlink_to(victim)
+    (own / ".gpuqueue").mkdir()
+    if WHO:
+        os.chown(own / ".gpuqueue", WHO, WHO)
+    (own / ".gpuqueue" / "job-1-1.log").symlink_to(victim)
 
-    done = run(document(queue, tmp_path))
+    done = run(document(queue, own))
 
     assert b"cannot be written" in done.stderr
     assert victim.read_text() == ""
@@ -175,12 +190,22 @@ def test_rights_are_dropped_for_good(queue: Queue, homes: Path):
     assert int(ignored, 16) & (1 << (signal.SIGPIPE - 1) | 1 << (signal.SIGINT - 1)) == 0
 
 
-def test_it_starts_fast(queue: Queue, tmp_path: Path):
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root could run it as root")
+def test_no_notebook_ever_runs_as_root(queue: Queue, own: Path):
+    """Whatever a site's spawner forgot."""
+    done = run(document(queue, own, uid=None, gid=None))
+
+    assert done.returncode == wrapper.BROKEN
+    assert b"no notebook runs as root" in done.stderr
+    assert not (own / "told").exists()
+
+
+def test_it_starts_fast(queue: Queue, own: Path):
     """It is paid for before every notebook: the best of some runs is well under 0.2 s."""
     took = []
     for _ in range(5):
         begun = time.monotonic()
-        run(document(queue, tmp_path, argv=["/bin/true"]))
+        run(document(queue, own, argv=["/bin/true"]))
         took.append(time.monotonic() - begun)
 
     assert min(took) < 0.2
