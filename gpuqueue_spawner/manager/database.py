@@ -23,6 +23,7 @@ class Database:
         self.limit = limit  #: seconds that one call may take, waiting for its turn included
         self.problem = ""  #: why the last call failed, in words; empty while all is well
         self.doubt = False  #: a call's outcome is unknown: read anew before the next write
+        self.doubted: Callable[[], None] = lambda: None  #: called when it becomes so
         self._thread = OneThread("store")
 
     async def call(self, method: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -34,14 +35,18 @@ class Database:
             result = await self._thread.call(self.limit, method, *args, **kwargs)
         except TimeoutError:
             self.problem = f"the database has not answered for {self.limit:g} s"
-            self.doubt = True
+            self._in_doubt()
             raise StoreUnavailable(self.problem) from None
         except StoreUnavailable as error:
             self.problem = str(error)
-            self.doubt = True  # a connection that broke in a COMMIT does not tell whether it was carried out
+            self._in_doubt()  # a connection that broke in a COMMIT does not tell whether it was carried out
             raise
         self.problem = ""
         return result
+
+    def _in_doubt(self) -> None:
+        self.doubt = True
+        self.doubted()
 
     async def close(self) -> None:
         """Let the running call end, then close the store."""

@@ -67,6 +67,7 @@ class Manager:
         self.groups: dict[str, frozenset[str]] = {}  #: Hub groups of those who have a server
         self.hub_problem = "JupyterHub is not connected to the queue."
         self.wake = asyncio.Event()  #: something changed that a plan may answer
+        database.doubted = self.wake.set
         self.fence: int | None = None  #: number of this leadership; None: standing by
         self._turn = asyncio.Lock()
 
@@ -189,6 +190,16 @@ class Manager:
             self._tell(job, change, moved)
             return moved
         raise JobChanged(job_id)
+
+    async def sure(self) -> None:
+        """Find out what became of a write whose answer was lost, so that nobody is shown the queue before it for long.
+
+        :raises StoreUnavailable: the database is still away.
+        """
+        problem = self.db.problem
+        async with self._turn:
+            await self._fresh()
+        self.db.problem = problem  # that it can be read says nothing of whether it can be written: a disk may be full
 
     async def _fresh(self) -> None:
         self.leading()

@@ -30,7 +30,8 @@ async def plan_loop(manager: Manager) -> None:
             pause = await plan_once(manager)
         except StoreUnavailable as error:
             log.warning("planning: %s", error)
-            pause = AGAIN_S
+            await asyncio.sleep(AGAIN_S)  # not until woken: each fault wakes
+            continue
         with suppress(TimeoutError):
             async with asyncio.timeout(pause):
                 await manager.wake.wait()
@@ -38,6 +39,7 @@ async def plan_loop(manager: Manager) -> None:
 
 async def plan_once(manager: Manager) -> float:
     """One pass: plan, admit, tell. Returns the seconds until the next pass is due if nothing changes."""
+    await manager.sure()
     snapshot = manager.snapshot()
     now = manager.clock()
     result = await asyncio.to_thread(plan, snapshot, now=now)
@@ -47,7 +49,7 @@ async def plan_once(manager: Manager) -> float:
     changed = manager.queue.stand(result.waits, now=now)
     if changed:
         manager.changes.publish(QUEUE, *changed)
-    return _next_due(snapshot, now=now)
+    return AGAIN_S if manager.db.problem else _next_due(snapshot, now=now)
 
 
 async def _admit(manager: Manager, admission: Admit, *, version: int) -> None:

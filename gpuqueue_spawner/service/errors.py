@@ -113,8 +113,11 @@ def fault_of(error: BaseException) -> Fault:
             return Fault(status=413, code="gpuqueue.body", message=message)
         case HubAway():
             return Fault(status=503, code="gpuqueue.hub-away", message=message)
-        case NotLeading() | StoreUnavailable() | LeaseLost():
-            words = "the queue cannot write right now; nothing was changed, try again in a moment"
+        case NotLeading() | LeaseLost():
+            words = "the queue cannot answer right now; nothing was changed, try again in a moment"
+            return Fault(status=503, code="gpuqueue.unavailable", message=f"{words} ({message})")
+        case StoreUnavailable():
+            words = "the queue's database does not answer; a change may have been made or not, look again in a moment"
             return Fault(status=503, code="gpuqueue.unavailable", message=f"{words} ({message})")
         case HTTPError(status_code=400):
             return fault_of(BadInput("request", "unreadable", "what HTTP allows", code="gpuqueue.http"))

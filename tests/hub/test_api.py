@@ -608,7 +608,7 @@ def test_with_the_hub_stopped_nothing_waits_for_it(people: Cast, own_site: Site)
 
 # ---- the spawners' endpoints -----------------------------------------------------------------------------------------
 
-SPAWNER = ("jobs", "jobs/1/launch", "jobs/1/ready", "jobs/1/failed", "jobs/1/stop", "form", "stream")
+SPAWNER = ("jobs", *(f"jobs/{0:032x}/{act}" for act in ("launch", "ready", "failed", "stop")), "form", "stream")
 
 
 @pytest.mark.parametrize("path", SPAWNER)

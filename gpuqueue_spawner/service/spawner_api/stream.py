@@ -99,8 +99,9 @@ class Stream(WebSocketHandler, SpawnerHandler):
                 for key in sorted(anew):
                     await self._tell_job(key)
                 dirty = await changes.next()
-                changed = (self.manager.queue.jobs.get(id) or self.manager.queue.ended.get(id) for id in dirty)
-                anew = (self._said - self._told.keys()) | {job.key for job in changed if job} & self._said
+                # By the ids it was told: a job may have ended in the database without this process having seen it.
+                moved = {key for key, view in self._told.items() if view.get("id") in dirty}
+                anew = self._said & (moved | (self._said - self._told.keys()))
 
     def _holds(self, holds: frozenset[str]) -> None:
         """A Hub drops what it is told of a job before it knows that it holds it: such a job is told anew."""

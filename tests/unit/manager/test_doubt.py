@@ -1,0 +1,54 @@
+"""A write whose answer got lost: it was made or not, and whoever looks a moment later sees which."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gpuqueue_spawner.manager import decisions
+from gpuqueue_spawner.manager.planning import plan_once
+from gpuqueue_spawner.manager.run import Office
+from gpuqueue_spawner.store import StoreUnavailable
+
+from .world import World, new_job
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    it = World(tmp_path)
+    yield it
+    it.close()
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_the_next_pass_finds_out_what_became_of_it(world: World, monkeypatch: pytest.MonkeyPatch, made: bool) -> None:
+    """Also when nothing else is written: its owner must not be shown a request that waits and was cancelled."""
+    office = world.office()
+    world.lead(office)
+    manager, apply = office.manager, office.manager.db.store.jobs.apply
+    job, _ = world.run(manager.submit(new_job(gpus=4)))
+    manager.wake.clear()
+
+    def lost(*args: Any, **kwargs: Any) -> Any:
+        if made:
+            apply(*args, **kwargs)
+        raise StoreUnavailable("the answer was lost")
+
+    monkeypatch.setattr(manager.db.store.jobs, "apply", lost)
+    with pytest.raises(StoreUnavailable):
+        _cancel(world, office, job.id)
+    assert manager.wake.is_set()
+    monkeypatch.setattr(manager.db.store.jobs, "apply", apply)
+
+    with manager.changes.subscribe() as changes:
+        world.run(plan_once(manager))
+
+        assert job.id in world.run(changes.next())
+    assert (job.id in manager.queue.jobs) != made
+
+
+def _cancel(world: World, office: Office, job_id: int) -> None:
+    world.run(office.manager.decide(job_id, lambda job: decisions.cancel(job, now=world.now, by="alice")))
