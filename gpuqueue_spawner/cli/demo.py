@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import os
 import re
 import shlex
@@ -29,6 +30,7 @@ from .welcome import NODE, welcome
 CONFIGURATION = Path(__file__).parents[2] / "hub_config"
 LOOK_S = 1.0  # how often ended children that nobody waits for are buried
 SIMULATED = 8
+STATELESS_S = 3.0  # for programs that have nothing to save
 
 
 def main(argv: Sequence[str]) -> int:
@@ -172,6 +174,7 @@ class Demo:
                     "warn",
                 ),
             ],
+            grace=STATELESS_S,
             env={"CONFIGPROXY_AUTH_TOKEN": self.folder.secret("proxy_token")},
             unsaid=re.compile(r"^\s|^}|Failed to get custom error page|: Terminated$"),  # the tails of its stack traces
             again=lambda: resync_proxy(self.hub_url, self.folder.secret("demo_token")),
@@ -188,6 +191,7 @@ class Demo:
         slapd = Program(
             name="slapd",
             argv=directory.command(self._ldap, self.ports["ldap"]),
+            grace=STATELESS_S,
             unsaid=re.compile(
                 r"^\s|OpenLDAP: slapd|slapd (starting|stopped|shutdown)|daemon: shutdown|deferring operation"
             ),
@@ -206,7 +210,8 @@ class Demo:
 
     async def _stay(self, supervisor: Supervisor) -> int:
         """Until it is time to end; the exit status."""
-        up = asyncio.create_task(wait_until_up(self.hub_url, f"http://127.0.0.1:{self.port}"), name="wait until up")
+        site, tell = f"http://127.0.0.1:{self.port}", functools.partial(self.printer.say, "demo")
+        up = asyncio.create_task(wait_until_up(self.hub_url, site, tell=tell), name="wait until up")
         ending = asyncio.create_task(supervisor.ending.wait(), name="ending")
         await asyncio.wait([up, ending], return_when=asyncio.FIRST_COMPLETED)
         if not up.done():

@@ -29,9 +29,11 @@ async def end_notebooks(folder: Folder, supervisor: Supervisor, *, manager: str)
 
     A job whose notebook was just starting keeps its GPUs and is launched anew at the next start.
     """
-    for job in await asyncio.to_thread(_running, folder):
-        with suppress(HTTPError, OSError):
-            await stop_job(manager, folder.secret("spawner_secret"), job)
+    for key in await asyncio.to_thread(_running, folder):
+        try:
+            await stop_job(manager, folder.secret("spawner_secret"), key)
+        except (HTTPError, OSError) as error:  # its end is then written down at the next start, as a failure
+            supervisor.printer.say("demo", f"the queue was not told that job {key} is stopped: {error}")
     instance, ours = folder.instance(), supervisor.pids.values()
     machine.send(machine.leftovers(instance, but=ours), signal.SIGTERM)
     await supervisor.patience(asyncio.create_task(_gone(instance, supervisor), name="notebooks end"), SAVE_S)
@@ -60,11 +62,11 @@ async def _written(folder: Folder) -> None:
         await asyncio.sleep(LOOK_S)
 
 
-def _running(folder: Folder) -> list[int]:
-    """The jobs whose notebooks run, or are on their way out, by the queue's own book."""
+def _running(folder: Folder) -> list[str]:
+    """The keys of the jobs whose notebooks run, or are on their way out, by the queue's own book."""
     path = folder.private / "gpuqueue.sqlite"
     if not path.exists():
         return []
     with suppress(StoreError), closing(Store(f"sqlite:///{path}")) as store:
-        return [job.id for job in store.jobs.open() if job.state in (State.RUNNING, State.STOPPING)]
+        return [job.key for job in store.jobs.open() if job.state in (State.RUNNING, State.STOPPING)]
     return []

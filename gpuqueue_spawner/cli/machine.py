@@ -9,7 +9,7 @@ import ctypes
 import os
 import signal
 import socket
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, suppress
 
 import psutil
@@ -48,17 +48,20 @@ def leftovers(instance: str, *, but: Collection[int] = ()) -> list[psutil.Proces
 
     :param but: our own programs; what they started is theirs.
     """
-    found: dict[int, psutil.Process] = {}
+    found = {process.pid: process for process in marked(instance)}
     for child in psutil.Process().children():
         if child.pid not in but:
-            found[child.pid] = child
             with suppress(psutil.NoSuchProcess):
-                found.update((below.pid, below) for below in child.children(recursive=True))
+                found.update((each.pid, each) for each in (child, *child.children(recursive=True)) if _lives(each))
+    return list(found.values())
+
+
+def marked(instance: str) -> Iterator[psutil.Process]:
+    """The living processes with the mark of one installation."""
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            if instance and process.environ().get(MARK, "").startswith(f"{instance}/"):
-                found[process.pid] = process
-    return [process for process in found.values() if _lives(process)]
+            if instance and process.environ().get(MARK, "").startswith(f"{instance}/") and _lives(process):
+                yield process
 
 
 def _lives(process: psutil.Process) -> bool:

@@ -24,7 +24,7 @@ GRACE_S = 8.0  # between the request to end and the kill
 PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0  # before a program that died is started again, doubled each time
 AGAIN_S = 60.0  # for whoever has to be told that it is there again
 STEADY_S = 30.0  # one that ran this long starts again from the shortest pause
-TRIES = 5  # deaths in a row of a program before the whole is up: then something is wrong that time will not mend
+TRIES = 4  # deaths in a row of a program before the whole is up: then something is wrong that time will not mend
 NOTHING = re.compile(r"(?!)")
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 COLOURS = {"demo": 33, "hub": 34, "manager": 35, "proxy": 36, "slapd": 32}
@@ -44,6 +44,7 @@ class Program:
     name: str
     argv: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)  #: besides ours
+    grace: float | None = None  #: seconds between the request to end and the kill; unset: GRACE_S
     again: Callable[[], Awaitable[None]] | None = None  #: called whenever it was started again
     unsaid: re.Pattern[str] = NOTHING  #: lines that tell nobody anything are not printed
 
@@ -129,7 +130,7 @@ class Supervisor:
             status = await process.wait()
         finally:
             greeter.cancel()
-            await self._end(process)
+            await self._end(process, GRACE_S if program.grace is None else program.grace)
             await asyncio.wait([listener], timeout=1)  # its last words; a child that outlived it keeps the pipe open
             listener.cancel()
             del self.pids[program.name]
@@ -148,13 +149,13 @@ class Supervisor:
             if text and not program.unsaid.search(text):
                 self.printer.say(program.name, text)
 
-    async def _end(self, process: Process) -> None:
+    async def _end(self, process: Process, grace: float) -> None:
         """SIGTERM, and SIGKILL when that does not help in time."""
         if process.returncode is not None:
             return
         with suppress(ProcessLookupError):
             process.terminate()
-        await self.patience(asyncio.create_task(process.wait(), name="end"), GRACE_S)
+        await self.patience(asyncio.create_task(process.wait(), name="end"), grace)
         if process.returncode is None:
             with suppress(ProcessLookupError):
                 process.kill()

@@ -119,7 +119,7 @@ async def test_what_never_comes_up_is_given_up(capsys: pytest.CaptureFixture[str
     async with it.running(program("raise SystemExit('no such setting')")):
         await asyncio.wait_for(it.ending.wait(), 20)
 
-    assert str(it.problem) == "it ended with status 1, 5 times in a row; what it said is above"
+    assert str(it.problem) == "it ended with status 1, 4 times in a row; what it said is above"
     assert "it      no such setting" in capsys.readouterr().out
 
 
