@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.services.cast import Cast, cast
 from tests.services.site import Site, site
 from tests.services.visitor import Visitor
 
@@ -54,3 +55,10 @@ def person() -> Iterator[Callable[[Site], Visitor]]:
             visitor.queue("POST", f"jobs/{job['id']}/stop", body={})
     for visitor in people:
         visitor.all_ended()
+
+
+@pytest.fixture(scope="module")
+def people(own_site: Site) -> Iterator[Cast]:
+    """The people of the API's tests."""
+    with cast(own_site) as them:
+        yield them

@@ -6,7 +6,6 @@ import re
 import signal
 import sqlite3
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
@@ -15,7 +14,7 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from tests.services.cast import Cast, cast
+from tests.services.cast import Cast
 from tests.services.description import Example, check, examples
 from tests.services.program import until
 from tests.services.site import Site
@@ -24,12 +23,6 @@ WELL = [example for example in examples() if "away" not in example.tried]
 EXACT = frozenset({"state", "status", "event", "end", "kind", "possible", "server", "user", "rights", "changed"})
 WORDS = frozenset({"lead", "proof", "words", "problem", "message"})
 FAULT = frozenset({"code", "field", "value", "allowed", "state", "possible"})
-
-
-@pytest.fixture(scope="module")
-def people(own_site: Site) -> Iterator[Cast]:
-    with cast(own_site) as them:
-        yield them
 
 
 @pytest.mark.parametrize("example", WELL, ids=str)

@@ -103,6 +103,11 @@ class Cast:
         assert answer.status_code == 200, answer.text[:300]
         return self.alice.session
 
+    def xsrf(self) -> dict[str, str]:
+        """What alice's browser adds to a change; a program that shows a token need not."""
+        self.browser.get(self.site.url + PREFIX, timeout=20)
+        return {"X-XSRFToken": self.alice.xsrf(PREFIX)}
+
     # ---- jobs ------------------------------------------------------------------------------------------------------
 
     def job(self, state: str) -> int:
