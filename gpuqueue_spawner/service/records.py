@@ -9,6 +9,7 @@ from ..manager.manager import Manager
 from ..model import Job, Node, Resources, State, legacy_status, possible
 from ..store import LoggedEvent
 
+RELEASES_MAX = 8
 LINE_MAX = 12  # drawn cells of the line around one's own place
 
 
@@ -58,6 +59,21 @@ def job(manager: Manager, it: Job) -> dict[str, Any]:
         "failures": it.failures,
         "possible": [str(event) for event in possible(it.state)],
     }
+
+
+def for_spawner(manager: Manager, it: Job) -> dict[str, Any]:
+    """The same for the Hub's waiting page, which also draws when GPUs are expected to come free."""
+    return {**job(manager, it), "releases": releases(manager) if it.waiting else []}
+
+
+def releases(manager: Manager) -> list[dict[str, Any]]:
+    """The next ends of leases, as moments and numbers of GPUs: when, not who."""
+    ends = sorted(
+        (each.ends, each.resources.gpu_count)
+        for each in manager.queue.holding()
+        if each.ends is not None and each.resources.gpu_count
+    )
+    return [{"at": at, "gpus": gpus} for at, gpus in ends[:RELEASES_MAX]]
 
 
 def queued_public(manager: Manager, it: Job, *, mine: bool) -> dict[str, Any]:

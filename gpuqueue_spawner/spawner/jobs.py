@@ -34,6 +34,7 @@ class JobView:
     lead: str = ""
     proof: str = ""
     line: tuple[Mapping[str, Any], ...] = ()  #: the line around its place, for the page to draw
+    releases: tuple[Mapping[str, Any], ...] = ()  #: when GPUs are expected free, for the page to draw
     node: str = ""  #: where it holds its devices
     submitted: float | None = None
     queued: float | None = None
@@ -65,6 +66,7 @@ class JobView:
             lead=str(reason.get("lead") or ""),
             proof=str(reason.get("proof") or ""),
             line=tuple(document.get("line") or ()),
+            releases=tuple(document.get("releases") or ()),
             node=str(placement.get("node") or ""),
             submitted=document.get("submitted"),
             queued=document.get("queued"),

@@ -84,6 +84,7 @@ def job_keys(job: JobView) -> dict[str, Any]:
         "lead": job.lead,
         "proof": job.proof,
         "line": [dict(cell) for cell in job.line],
+        "releases": [dict(each) for each in job.releases],
         "moved": job.moved,
         "queued": job.queued,
         "submitted": job.submitted,

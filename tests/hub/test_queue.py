@@ -144,6 +144,8 @@ def test_the_waiting_page_gets_its_data_from_the_hub(any_site: Site, person: Per
 
     assert (told["place"], told["of"], told["code"]) == (1, 1, "resources")
     assert "html_message" not in told
+    assert [each["gpus"] for each in told["releases"]] == [4], "when GPUs come free, and not whose"
+    assert all(each.keys() == {"at", "gpus"} for each in told["releases"])
 
 
 def test_asking_again_with_other_options_gets_a_new_place(any_site: Site, person: Person) -> None:

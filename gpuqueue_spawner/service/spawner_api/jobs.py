@@ -17,7 +17,7 @@ class SpawnerJob(SpawnerHandler):
 
     def show(self, job: Job, *, status: int = 200, **more: Any) -> None:
         """Answer with the job."""
-        self.answer({"job": records.job(self.manager, job), **more}, status=status)
+        self.answer({"job": records.for_spawner(self.manager, job), **more}, status=status)
 
     def job_id(self, key: str) -> int:
         """The id of the job with this key. Spawners name jobs by key: after a restored backup an id is another's.

@@ -118,7 +118,7 @@ class Stream(WebSocketHandler, SpawnerHandler):
         if job is None:  # after a restored backup: the Hub asks again by itself
             self._told[key] = {}
             return
-        view = records.job(self.manager, job)
+        view = records.for_spawner(self.manager, job)
         if self._told.get(key) != view:
             self._told[key] = view
             await self._send({"type": "job", "job": view})
