@@ -117,6 +117,7 @@ class People:
 def people(house: Site, browser: Browser) -> Iterator[People]:
     it = People(house, browser)
     yield it
+    house.start()  # whatever a test that failed left lying
     it.leave()
     faults = [fault for reader in it.readers for fault in reader.faults]
     assert not faults, "faults in the pages' scripts, or refused by their content security policy"

@@ -108,9 +108,9 @@ class Reader:
         """The reason in words."""
         return self.page.locator(".gq-hero-why")
 
-    def state_is(self, *states: str) -> None:
-        """Wait until the page shows one of these states."""
-        expect(self.page.locator("#gq-hero")).to_have_attribute("data-state", re.compile(f"^({'|'.join(states)})$"))
+    def state_is(self, state: str, *, within: float = PATIENCE_MS / 1000) -> None:
+        """Wait until the page shows this state."""
+        expect(self.page.locator("#gq-hero")).to_have_attribute("data-state", state, timeout=within * 1000)
 
     def arrives(self, server: str = "") -> None:
         """Wait until the page has opened the notebook by itself."""

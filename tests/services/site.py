@@ -179,6 +179,16 @@ class Site:
 
         until(well, within=within, what="the site is up", story=self.story)
 
+    def hub_answers(self, *, within: float = 60) -> None:
+        """Wait until the Hub answers through the proxy, whatever the queue does."""
+
+        def well() -> bool:
+            with contextlib.suppress(requests.RequestException):
+                return requests.get(self.url + "/hub/api/", timeout=2).ok
+            return False
+
+        until(well, within=within, what="the Hub answers", story=self.story)
+
     def stop(self) -> None:
         """End everything, the notebooks too."""
         for program in reversed(self.programs):

@@ -4,7 +4,9 @@
 
 const FIRST_PAUSE = 1000; // ms before the second try; grows to LONGEST_PAUSE
 const LONGEST_PAUSE = 10000;
-const SILENCE = 30000; // ms without a byte: lost. The Hub sends an empty line every 8 s, the queue every 5 s
+// ms without a byte: lost. The Hub sends an empty line every 8 s, the queue every 5 s; and when one of them is killed,
+// configurable-http-proxy keeps the browser's side of the connection open, so that nothing else tells.
+const SILENCE = 18000;
 
 /** Split off the complete events of a text; returns what they carry, and the rest. */
 export function splitEvents(text) {

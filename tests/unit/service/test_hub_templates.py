@@ -113,6 +113,18 @@ def test_the_page_of_a_server_that_does_not_run_says_that_a_place_is_kept() -> N
     assert "<b>" not in failed
 
 
+def test_a_named_server_that_the_hub_forgot_is_no_dead_end() -> None:
+    """After a restart it answers 404 for it until the queue hands it back; any other 404 stays the Hub's own."""
+    forgotten = page("404.html", status_code=404, status_message="x", message=f"aneh has no such server {EVIL}")
+    other = page("404.html", status_code=404, status_message="Not Found", message="No such user: x")
+
+    assert "its place is kept" in forgotten
+    assert 'data-comesback="yes"' in forgotten
+    assert "<b>" not in forgotten
+    assert "404 : Not Found" in other
+    assert "its place is kept" not in other
+
+
 def test_the_form_of_another_spawner_gets_a_button_too() -> None:
     """Our page frames every spawner's form."""
     form = page("spawn.html", for_user=SimpleNamespace(name="aneh"), spawner_options_form="<input name=x>", url="/u")
