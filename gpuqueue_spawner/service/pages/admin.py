@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import unquote
-
 from .. import acts
 from ..errors import BadInput, Forbidden
 from ..views import admin as admin_view
@@ -58,7 +56,7 @@ class AdminNode(Page):
         """303, 400, 403, 503."""
         if action not in ("drain", "undrain"):
             raise BadInput("action", action, "drain or undrain", code="gpuqueue.action")
-        await acts.drain(self.manager, self.reader, unquote(name), self.note, drained=action == "drain")
+        await acts.drain(self.manager, self.reader, name, self.note, drained=action == "drain")
         self.done("admin")
 
 
@@ -69,5 +67,5 @@ class AdminUser(Page):
         """303, 400, 403, 503."""
         if action != "end":
             raise BadInput("action", action, "end", code="gpuqueue.action")
-        await acts.end_all(self.manager, self.reader, unquote(name), self.note)
+        await acts.end_all(self.manager, self.reader, name, self.note)
         self.done("admin")

@@ -192,10 +192,10 @@ def _held_by(job: Job) -> str:
 
 def _server(row: room.NodeRow, site: Site, reader: Reader) -> Server:
     do = None
-    if reader.operates and row.drained:
+    if reader.administers and row.drained:
         url = site.act_on_node(row.name, "undrain")
         do = cards.Action(word="Take back", tone="quiet", url=url)
-    elif reader.operates:
+    elif reader.administers:
         do = cards.Action(
             word="Drain",
             tone="quiet",
@@ -256,7 +256,7 @@ def _people(jobs: Sequence[Job], site: Site, reader: Reader, remarks: Mapping[st
                 name=user,
                 words=", ".join(filter(None, [held, waits])),
                 remark=remarks.get(user, ""),
-                end=end if reader.operates else None,
+                end=end if reader.administers else None,
             )
         )
     return people

@@ -65,6 +65,17 @@ def test_who_may_only_read_gets_no_forms() -> None:
     assert "<button" not in html.split('id="queue-form"')[1]
 
 
+def test_an_operator_moves_jobs_and_drains_nothing() -> None:
+    """No button that would answer 403."""
+    operator = Reader(name="olaf", scopes=frozenset({"custom:gpuqueue:operate"}))
+    view = admin_view(job(), running(2, user="dkim"), nodes=[node()], reader=operator)
+
+    assert view.operates
+    assert [row.stop is not None for row in view.holders] == [True]
+    assert [row.do for row in view.servers] == [None]
+    assert {row.end for row in view.people} == {None}
+
+
 def test_a_server_can_be_drained_and_taken_back() -> None:
     """A name with a slash stays one part of the address."""
     view = admin_view(nodes=[node("a/b"), node("dgx2", drained=True, note="driver")])
