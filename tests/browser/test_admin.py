@@ -94,7 +94,7 @@ def test_a_running_job_is_stopped_and_all_of_a_user_ended(people: People) -> Non
     expect(page.locator(f"#ended-{waiting}")).to_contain_text("account closed")
     expect(page.locator(f"#person-{bob.name}")).to_have_count(0)
     until(lambda: not bob.visitor.queue("GET", "jobs").json()["jobs"], within=15, what="both have ended")
-    told(dana, running, "Stop asked for by dana.", "account closed")
+    told(bob, running, "Stop asked for by dana.", "account closed")
 
 
 def test_a_drained_server_takes_nothing_new_until_it_is_taken_back(people: People) -> None:
@@ -152,5 +152,5 @@ def test_who_is_no_admin_does_not_see_the_page(people: People) -> None:
 
     assert answer is not None
     assert answer.status == 403
-    expect(alice.page.locator("[role=alert]").last).to_contain_text("only the GPU team sees this page")
+    expect(alice.page.locator("[role=alert]").last).to_contain_text("Only the GPU team sees this page.")
     expect(alice.page.get_by_role("link", name="Queue admin")).to_have_count(0)

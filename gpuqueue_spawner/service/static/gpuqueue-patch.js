@@ -66,7 +66,7 @@ function patchNode(old, fresh) {
     return true;
   }
   if (old.hasAttribute("data-keep") || old.isEqualNode(fresh)) return true;
-  if (["INPUT", "SELECT", "TEXTAREA"].includes(old.nodeName)) return true; // what people entered is theirs
+  if (["INPUT", "SELECT", "TEXTAREA"].includes(old.nodeName) && old.type !== "hidden") return true; // what people entered is theirs
   patchAttributes(old, fresh);
   return patchChildren(old, fresh);
 }

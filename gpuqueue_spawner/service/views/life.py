@@ -1,4 +1,4 @@
-"""A job's life as one bar: waited, started, ran. In percent, so that it needs no size and no inline style."""
+"""A job's life as one bar: waited, started, ran, stopped. In percent, so that it needs no size and no inline style."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 LABEL_FROM = 14.0  #: percent of the bar that a label needs
 PHONE_FROM = 36.0  #: the same on a phone
-_KIND = {State.QUEUED: "wait", State.HELD: "wait", State.RUNNING: "run", State.ENDED: ""}
-_VERB = {"wait": "waited", "start": "started", "run": "ran"}
+_KIND = {State.QUEUED: "wait", State.HELD: "wait", State.RUNNING: "run", State.STOPPING: "stop", State.ENDED: ""}
+_VERB = {"wait": "waited", "start": "started", "run": "ran", "stop": "stopped"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
     """One stretch of the bar."""
 
-    kind: str  #: wait, start (also restarts and stops), run
+    kind: str  #: wait, start (also restarts), run, stop
     x: str  #: percent
     width: str
     middle: str

@@ -55,8 +55,8 @@ def test_its_bar_adds_up() -> None:
     """Waited, started, ran, stopped: one after the other, from its first event to its end."""
     drawn = life.of(LOG, until=at(15, 6), now=NOW)
 
-    assert [piece.kind for piece in drawn.pieces] == ["wait", "start", "run", "start"]
-    assert drawn.words == "Waited 1 h 3 min, started 1 min, ran 4 h, started 2 min."
+    assert [piece.kind for piece in drawn.pieces] == ["wait", "start", "run", "stop"]
+    assert drawn.words == "Waited 1 h 3 min, started 1 min, ran 4 h, stopped 2 min."
     assert [piece.label for piece in drawn.pieces] == ["waited 1 h 3 min", "", "ran 4 h", ""]
 
 
