@@ -221,7 +221,7 @@ def test_random_faults(shaken: Site) -> None:
             struck |= {id for id in running if after[id].state != "running"}
             time.sleep(chance.uniform(0.0, 1.6))
         before = {id: row for id, row in before.items() if id not in struck}
-        if chance.random() < 0.15:
+        if chance.random() < 0.15 and any(row.state == "running" for row in rows(shaken).values()):
             struck |= shaker.strike_a_notebook()
         else:
             shaker.strike(chance.choice(targets), chance.choice(("kill", "kill", "term", "pause")))

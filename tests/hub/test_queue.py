@@ -45,6 +45,7 @@ def test_who_finds_no_free_gpu_waits_with_place_reason_and_estimate_and_starts_w
     alice.job_is("running")
 
     bob.start("gpu2")
+    bob.job_is("queued")  # the order of the queue is the order in which it accepts
     carol.start("gpu1")
 
     until(lambda: (carol.job() or {}).get("place") == 2, within=10, what="a plan placed carol")
