@@ -15,6 +15,7 @@ from urllib.parse import quote
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
 
 FAULTS = (OSError, HTTPClientError, TimeoutError)  # HTTP 599 of tornado is an HTTPClientError
+PAGES = "application/jupyterhub-pagination+json"  # without it the Hub cuts a long list off and does not say so
 
 
 class HubUnavailable(Exception):
@@ -77,24 +78,31 @@ class HubAPI:
 
         :raises HubUnavailable: no answer, or the Hub failed.
         """
-        response = await self._ask("GET", "/users?state=active")
-        if response.code != 200:
-            raise HubUnavailable(f"the Hub answered {response.code} to a list of users: {_words(response)}")
-        return tuple(
-            HubUser(
-                name=user["name"],
-                servers=frozenset(user.get("servers") or ()),
-                groups=frozenset(user.get("groups") or ()),
-            )
-            for user in json.loads(response.body)
-        )
+        users: list[HubUser] = []
+        offset: int | None = 0
+        while offset is not None:
+            response = await self._ask("GET", f"/users?state=active&limit=200&offset={offset}", accept=PAGES)
+            if response.code != 200:
+                raise HubUnavailable(f"the Hub answered {response.code} to a list of users: {_words(response)}")
+            try:
+                page, offset = _page(response.body)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise HubUnavailable(f"the Hub's list of users cannot be read: {error!r}") from None
+            users += page
+        return tuple(users)
 
-    async def _ask(self, method: str, path: str, *, body: str | None = None) -> HTTPResponse:
+    async def _ask(
+        self, method: str, path: str, *, body: str | None = None, accept: str = "application/json"
+    ) -> HTTPResponse:
         request = HTTPRequest(
             self.url + path,
             method=method,
             body=body,
-            headers={"Authorization": f"token {self._token}", "Content-Type": "application/json"},
+            headers={
+                "Authorization": f"token {self._token}",
+                "Content-Type": "application/json",
+                "Accept": accept,
+            },
             connect_timeout=self.limit,
             request_timeout=self.limit,
         )
@@ -110,6 +118,21 @@ class HubAPI:
 def _path(user: str, server: str) -> str:
     base = f"/users/{quote(user, safe='@~')}"
     return f"{base}/servers/{quote(server, safe='')}" if server else f"{base}/server"
+
+
+def _page(body: bytes) -> tuple[list[HubUser], int | None]:
+    """The users of one page, and where the next one begins."""
+    document = json.loads(body)
+    users = [
+        HubUser(
+            name=user["name"],
+            servers=frozenset(user.get("servers") or ()),
+            groups=frozenset(user.get("groups") or ()),
+        )
+        for user in document["items"]
+    ]
+    following = document["_pagination"]["next"]
+    return users, None if following is None else int(following["offset"])
 
 
 def _words(response: HTTPResponse) -> str:
