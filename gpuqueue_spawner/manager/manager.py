@@ -119,8 +119,11 @@ class Manager:
             await self._fresh()
             open_job = self.queue.of_server(new.user, new.server)
             if open_job is not None and open_job.request != new.request:
-                return await self._decide(open_job.id, lambda job: self._replaced(job, new)), False
-            if open_job is None:
+                job = await self._decide(open_job.id, lambda job: self._replaced(job, new))
+                if job.request == new.request:
+                    return job, False
+                # Attached. Kept in the database too: once the job has ended, this request must not make another one.
+            elif open_job is None:
                 self._acceptable(new)
             job, created = await self.db.call(self.db.store.jobs.submit, new, fence=self.leading(), at=self.clock())
             self._confirmed(job)
@@ -141,7 +144,8 @@ class Manager:
             raise Refused(
                 "gpuqueue.limit.lease", f"{new.lease / 3600:g} h is longer than the {hours:g} h that are allowed"
             )
-        waiting = sum(job.user == new.user and job.waiting for job in self.queue.jobs.values()) - (instead is not None)
+        others = (job for job in self.queue.jobs.values() if instead is None or job.id != instead.id)
+        waiting = sum(job.user == new.user and job.waiting for job in others)
         limit = self.policy.queued_jobs
         if limit and waiting >= limit:
             raise Refused(

@@ -53,6 +53,5 @@ async def test_nobody_behind_the_first_page_is_missing() -> None:
 
 @pytest.mark.parametrize("answer", ["<html>a proxy's page</html>", "[]", "{}"])
 async def test_an_answer_that_is_no_list_of_users_is_no_answer(answer: str) -> None:
-    with a_hub(lambda handler: answer) as hub:
-        with pytest.raises(HubUnavailable, match="cannot be read"):
-            await hub.active_users()
+    with a_hub(lambda handler: answer) as hub, pytest.raises(HubUnavailable, match="cannot be read"):
+        await hub.active_users()
