@@ -76,6 +76,7 @@ class Resume:
         self.manager.healthy("" if self.hubs.present else "JupyterHub is not connected to the queue.")
         if not self.hubs.present:
             self._patience.clear()
+            self.manager.handed_back.clear()
             self._alone_since = self._alone_since or now
             if now - self._alone_since > UNLAUNCHED_S:
                 await self._give_back()
@@ -115,7 +116,10 @@ class Resume:
         if job.state is State.RESTARTING and not await self.hub.stop_server(job.user, job.server):
             patience.next, patience.wait = time.monotonic() + 1, AGAIN_S  # it is still ending
             return
+        self.manager.handed_back[job.user, job.server] = (job.id, self.manager.clock())
         answer, words = await self.hub.start_server(job.user, job.server, job.options)
+        if answer is not Started.ACCEPTED:
+            self.manager.handed_back.pop((job.user, job.server), None)
         log.info("job %s posted again for %s (server %r): %s %s", job.id, job.user, job.server, answer.name, words)
         if answer is Started.NO_USER:
             end = End.REJECTED if job.waiting or job.state is State.ADMITTED else End.FAILED

@@ -1,0 +1,78 @@
+"""A job that the Hub lost is handed back to it; what its owner cancels meanwhile stays cancelled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gpuqueue_spawner.manager import decisions
+from gpuqueue_spawner.manager.decisions import Refused
+from gpuqueue_spawner.manager.hub import Started
+from gpuqueue_spawner.manager.run import Office
+
+from .world import World, new_job
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    it = World(tmp_path)
+    yield it
+    it.close()
+
+
+def hand_back(world: World, office: Office, monkeypatch: pytest.MonkeyPatch, answer: Started) -> None:
+    """Post again what no Hub holds."""
+
+    async def start_server(user: str, server: str, options: Any) -> tuple[Started, str]:
+        return answer, ""
+
+    monkeypatch.setattr(office.resume.hub, "start_server", start_server)
+    monkeypatch.setattr("gpuqueue_spawner.manager.resume.GRACE_S", 0.0)
+
+    async def look() -> None:
+        with office.hubs.connected("hub-one-of-one", []):
+            await office.resume.look()
+
+    world.run(look())
+
+
+@pytest.mark.parametrize(
+    ("answer", "after", "comes_back"),
+    [
+        (Started.ACCEPTED, 1.0, False),
+        (Started.REFUSED, 1.0, True),
+        (Started.ACCEPTED, 60.0, True),
+    ],
+    ids=["cancelled-meanwhile", "hub-refused", "long-ago"],
+)
+def test_what_is_cancelled_while_the_hub_starts_it_again_stays_cancelled(
+    world: World, monkeypatch: pytest.MonkeyPatch, answer: Started, after: float, comes_back: bool
+) -> None:
+    """The Hub's request finds no open job then, and nobody asked for another; a later one is its owner's own."""
+    office = world.office()
+    world.lead(office)
+    job, _ = world.run(office.manager.submit(new_job()))
+    hand_back(world, office, monkeypatch, answer)
+    world.run(office.manager.decide(job.id, lambda job: decisions.cancel(job, now=world.now, by="alice")))
+    world.now += after
+
+    if comes_back:
+        assert world.run(office.manager.submit(new_job(request="another-request")))[1]
+    else:
+        with pytest.raises(Refused, match=rf"This request was cancelled: job {job.id}\."):
+            world.run(office.manager.submit(new_job(request="another-request")))
+        assert world.run(office.manager.submit(new_job(request="one-more-request")))[1], "refused once only"
+
+
+def test_what_still_waits_is_attached_to(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    office = world.office()
+    world.lead(office)
+    job, _ = world.run(office.manager.submit(new_job()))
+    hand_back(world, office, monkeypatch, Started.ACCEPTED)
+
+    again, created = world.run(office.manager.submit(new_job(request="another-request")))
+
+    assert (again.id, created) == (job.id, False)
