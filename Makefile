@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .PHONY: help demo test check docs clean
 
 # The order in which `make test` runs the tiers.
-TIERS := unit store hub
+TIERS := unit store hub browser
 
 PORT ?= 8000
 TIER ?= $(TIERS)

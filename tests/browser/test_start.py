@@ -63,6 +63,20 @@ def test_a_choice_that_fits_nowhere_says_so(people: People) -> None:
     expect(page.locator("#gpuqueue-name")).to_have_value("too large")
 
 
+def test_a_change_of_mind_does_not_keep_the_form_from_being_sent(people: People) -> None:
+    """A free number is asked for only in the profile that is chosen."""
+    alice = people.reader()
+    page = alice.form()
+    page.check("#profile-item-free")
+    page.select_option("#profile-option-free--gpus", "unlisted-choice")
+    expect(page.locator("#profile-option-free--gpus--unlisted-choice")).to_be_focused()
+    page.check("#profile-item-gpu1")
+
+    page.click("#gq-start")
+
+    alice.arrives()
+
+
 def test_a_refused_form_keeps_what_was_entered_and_lists_the_fields(people: People) -> None:
     """Two fields are wrong: both are named, each as a link to its field, and nothing has to be typed again."""
     alice = people.reader()
