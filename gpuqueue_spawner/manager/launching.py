@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from ..capacity import Capacity
 from ..model import Job, State
 from . import decisions
-from .decisions import Refused
+from .decisions import Change, Refused
 from .ending import Ending
 from .manager import Manager
 from .watching import Watch
@@ -52,10 +52,16 @@ class Launching:
 
         :raises Refused: the state does not allow it, or an earlier launch could not be ended.
         """
-        again = self.manager.queue.jobs[job_id].state is not State.ADMITTED
+        again = False
+
+        def launch(job: Job) -> Change:
+            nonlocal again
+            again = job.state is not State.ADMITTED
+            return decisions.launch(job, version=version)
+
         # Written first: from here on a process of an earlier launch that wakes up late is refused.
-        job = await self.manager.decide(job_id, lambda job: decisions.launch(job, version=version))
-        if again:
+        job = await self.manager.decide(job_id, launch)
+        if again or self.watch.processes(job.key):  # those of an admitted job: a restored backup knows of no launch
             await self._clean(job)
         cgroups = await asyncio.to_thread(self.capacity.prepare, job.key)
         devices = ",".join(job.placement.devices) if job.placement else ""

@@ -18,7 +18,8 @@ from ..model import End, InvalidTransition, Job, Node, State
 from ..store import StoreUnavailable
 from . import decisions
 from .changes import NODES
-from .manager import Manager
+from .decisions import Change
+from .manager import Manager, Room
 from .threads import OneThread
 
 log = logging.getLogger("gpuqueue")
@@ -62,16 +63,28 @@ class Watch:
 
     async def run(self) -> None:
         """Look until cancelled."""
-        await asyncio.to_thread(self._remember, self.manager.queue.holding())
+        self._show(unknown=Room().unknown)  # what this process saw when it led before may be hours old
+        remembered = False
         while True:
             self.ring.clear()
             try:
-                await self.look()
+                remembered = remembered or await self._recall()
+                if remembered:
+                    await self.look()
             except StoreUnavailable as error:
                 log.warning("watching: %s", error)
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._look_s):
                     await self.ring.wait()
+
+    async def _recall(self) -> bool:
+        """Before the first look: a process that only the database knows must not be taken for gone."""
+        try:
+            await asyncio.to_thread(self._remember, self.manager.queue.holding())
+        except (CapacityUnavailable, OSError) as error:
+            self._blind(error)
+            return False
+        return True
 
     def _remember(self, jobs: Collection[Job]) -> None:
         """Tell the capacity of the processes that the database knows, and let it forget what ended meanwhile."""
@@ -88,7 +101,7 @@ class Watch:
         versions = {job.id: job.version for job in self.manager.queue.holding()}
         try:
             observation = await self._thread.call(LIMIT_S, self.capacity.look)
-        except (CapacityUnavailable, TimeoutError) as error:
+        except (CapacityUnavailable, OSError) as error:  # a TimeoutError is one
             self._blind(error)
             return
         self._seen = begun
@@ -100,7 +113,7 @@ class Watch:
             if versions.get(job.id) == job.version:  # else it moved since the look began: what was seen is too old
                 await self._conclude(job, observation.jobs.get(job.key, ()))
 
-    def _blind(self, error: CapacityUnavailable | TimeoutError) -> None:
+    def _blind(self, error: CapacityUnavailable | OSError) -> None:
         words = error.words if isinstance(error, CapacityUnavailable) else "This machine does not say what is free."
         if self._clock() - self._seen > MAX_AGE_S or not self.manager.room.nodes:
             if self.manager.room.unknown != words:
@@ -108,7 +121,8 @@ class Watch:
             self._show(unknown=words)
 
     def _take(self, observation: Observation) -> None:
-        holding = {job.key for job in self.manager.queue.holding()}
+        # What is only admitted has no process: one that carries its mark is none that this queue permitted.
+        holding = {job.key for job in self.manager.queue.holding() if job.state is not State.ADMITTED}
         self.strays = tuple(
             Stray(key=key, processes=processes, devices=observation.marked.get(key, Mark(launch=0)).devices)
             for key, processes in sorted(observation.jobs.items())
@@ -129,17 +143,26 @@ class Watch:
     async def _conclude(self, job: Job, processes: tuple[Process, ...]) -> None:
         """What this look means for one job."""
         policy, now = self.manager.policy, self.manager.clock()
+
+        def seen(decision: Callable[[Job], Change | None]) -> Callable[[Job], Change | None]:
+            """Decide only on the job as it was when the look began."""
+            return lambda current: decision(current) if current.version == job.version else None
+
         with suppress(KeyError, InvalidTransition):  # it moved meanwhile: the next look tells
             if job.state is State.STOPPING and not processes:
-                await self.manager.decide(
-                    job.id, lambda job: decisions.gone(job, now=now, retry_delay=policy.retry_delay)
-                )
-                await asyncio.to_thread(self.capacity.release, job.key)
+                gone = seen(lambda job: decisions.gone(job, now=now, retry_delay=policy.retry_delay))
+                if (await self.manager.decide(job.id, gone)).version > job.version:
+                    await self._release(job.key)
             elif job.state is State.RUNNING and not _serves(job, processes):
                 message = "The notebook's process ended."
-                await self.manager.decide(
-                    job.id, lambda job: decisions.stop(job, now=now, end=End.FAILED, message=message)
-                )
+                failed = seen(lambda job: decisions.stop(job, now=now, end=End.FAILED, message=message))
+                await self.manager.decide(job.id, failed)
+
+    async def _release(self, key: str) -> None:
+        try:
+            await asyncio.to_thread(self.capacity.release, key)
+        except (CapacityUnavailable, OSError) as error:  # done at the next start
+            log.warning("what was prepared for %s stays: %s", key, error)
 
     async def gone(self, key: str) -> None:
         """Wait until a look that begins from now on shows no process of the job."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from tornado.web import HTTPError
 
+from ..capacity import CapacityUnavailable
 from ..manager import NotLeading, Refused
 from ..model import InvalidTransition, Job, possible
 from ..model.resources import InvalidResources
@@ -115,6 +116,9 @@ def fault_of(error: BaseException) -> Fault:
             return Fault(status=503, code="gpuqueue.hub-away", message=message)
         case NotLeading() | LeaseLost():
             words = "the queue cannot answer right now; nothing was changed, try again in a moment"
+            return Fault(status=503, code="gpuqueue.unavailable", message=f"{words} ({message})")
+        case CapacityUnavailable():
+            words = "the queue cannot look at the servers right now; try again in a moment"
             return Fault(status=503, code="gpuqueue.unavailable", message=f"{words} ({message})")
         case StoreUnavailable():
             words = "the queue's database does not answer; a change may have been made or not, look again in a moment"
