@@ -149,8 +149,8 @@ def test_the_waiting_page_gets_its_data_from_the_hub(any_site: Site, person: Per
     assert all(each.keys() == {"at", "gpus"} for each in told["releases"])
 
 
-def test_asking_again_with_other_options_gets_a_new_place(any_site: Site, person: Person) -> None:
-    """Only after the held start is gone does the Hub take new options; the queue then replaces what waits."""
+def test_a_killed_hub_is_handed_every_wait_back_in_its_place(any_site: Site, person: Person) -> None:
+    """The Hub forgot the start; the queue asks it to start the same request again, and the place is the old one."""
     alice, bob = person(any_site), person(any_site)
     alice.start("gpu4")
     alice.job_is("running")
