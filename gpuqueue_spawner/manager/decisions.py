@@ -188,6 +188,13 @@ def failed(job: Job, *, launch: int, message: str, retries: int) -> Change | Non
     return Change(event=Event.STOP, note=message, detail={"launch": launch, "failures": failures}, fields=fields)
 
 
+def unlaunch(job: Job, *, launch: int, message: str) -> Change | None:
+    """Nobody goes on with a launch: its GPUs go back and it keeps its place. That is no failure of its own."""
+    if job.launch != launch or job.state is not State.STARTING:
+        return None
+    return Change(event=Event.STOP, note=message, detail={"launch": launch}, fields={"message": message})
+
+
 def restart(job: Job, *, by: str, note: str = "") -> Change:
     """Stop the server and start it anew on the same GPUs.
 
@@ -216,12 +223,17 @@ def extend(job: Job, *, by: str, seconds: float, limit: float, note: str = "") -
 
 
 def lease(job: Job, *, now: float, warning: float, since: float) -> Change | None:
-    """What the clock does to a running job: warn its owner, end it, or neither.
+    """What the clock does to a job whose lease runs: warn its owner, end it, or neither.
 
     It ends only when its owner had the warning time: a lease that ran out unseen gets it anew. `since` is when somebody
     began to watch the leases: the start of this leader, or the last jump of the clock.
     """
-    if job.state is not State.RUNNING or job.ends is None:
+    if job.ends is None:
+        return None
+    if job.state in (State.RESTARTING, State.STARTING):  # nobody to warn; one that never comes back must not hold GPUs
+        overdue = now >= max(job.ends, since) + warning
+        return stop(job, now=now, end=End.EXPIRED, message="Its time was up.") if overdue else None
+    if job.state is not State.RUNNING:
         return None
     ran_out_unseen = job.ends < since
     warned = job.warned is not None and job.warned <= now and not (ran_out_unseen and job.warned < since)

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 
 from ..capacity import Capacity, CapacityUnavailable
 from ..model import Job, State
+from ..store import StoreUnavailable
 from .hub import HubAPI, HubUnavailable
 from .hubs import Hubs
 from .manager import Manager
@@ -19,6 +22,7 @@ from .watching import Watch
 log = logging.getLogger("gpuqueue")
 
 AGAIN_S = 1.0
+THREADS = 16  # jobs whose processes are ended at a time; each takes up to 13 s and little work
 KILL_AFTER_S = 3.0  # between the request to end and the kill, for what outlived its server
 
 
@@ -27,6 +31,8 @@ class Ending:
 
     def __init__(self, manager: Manager, capacity: Capacity, watch: Watch, hub: HubAPI, hubs: Hubs) -> None:
         self.manager, self.capacity, self.watch, self.hub, self.hubs = manager, capacity, watch, hub, hubs
+        # Of its own: where everybody stops at once, or a driver hangs, plans and claims must not wait for a thread.
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="ending")
 
     async def run(self) -> None:
         """Watch the queue until cancelled."""
@@ -47,7 +53,8 @@ class Ending:
         elif job.end is not None:
             await asyncio.sleep(self.manager.policy.stop_grace)
         while self._leaving(job):
-            await self.sweep(job.key)
+            if await self._leads(job):
+                await self.sweep(job.key)
             with suppress(TimeoutError):
                 async with asyncio.timeout(AGAIN_S):
                     await self._until_gone(job)
@@ -61,10 +68,23 @@ class Ending:
                     log.warning("job %s: %s", job.id, error)
                 await self._until_gone(job)  # the server saves and ends by itself
 
+    async def _leads(self, job: Job) -> bool:
+        """Whether this manager may end it: since one that was paused took its last look, it may run again.
+
+        :raises LeaseLost: another manager leads.
+        """
+        try:
+            await self.manager.confirm()
+        except StoreUnavailable as error:
+            log.warning("job %s is ended later: %s", job.id, error)
+            return False
+        return True
+
     async def sweep(self, key: str) -> bool:
         """End every process that is left of a job; returns whether none is."""
         try:
-            done = await asyncio.to_thread(self.capacity.end, key, grace=KILL_AFTER_S)
+            end = partial(self.capacity.end, key, grace=KILL_AFTER_S)
+            done = await asyncio.get_running_loop().run_in_executor(self._threads, end)
         except CapacityUnavailable as error:
             log.warning("ending %s: %s", key, error)
             done = False

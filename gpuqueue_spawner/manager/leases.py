@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 
-from ..model import InvalidTransition, State
+from ..model import InvalidTransition
 from ..store import StoreUnavailable
 from . import decisions
 from .manager import Manager
@@ -36,9 +36,9 @@ async def lease_loop(manager: Manager) -> None:
 
 
 async def look(manager: Manager, *, now: float, since: float) -> None:
-    """What the clock does to each running job, once."""
+    """What the clock does to each job, once."""
     for job in tuple(manager.queue.jobs.values()):
-        if job.state is State.RUNNING and _due(manager, job.id, now=now, since=since):
+        if _due(manager, job.id, now=now, since=since):
             try:
                 await manager.decide(
                     job.id,

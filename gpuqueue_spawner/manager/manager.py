@@ -206,6 +206,14 @@ class Manager:
             return moved
         raise JobChanged(job_id)
 
+    async def confirm(self) -> None:
+        """Make sure that this manager leads, before it acts on what it remembers: it may have been paused for long.
+
+        :raises LeaseLost: another one leads.
+        :raises StoreUnavailable: that cannot be known now.
+        """
+        await self.db.call(self.db.store.leader.renew, self.leading())
+
     async def sure(self) -> None:
         """Find out what became of a write whose answer was lost, so that nobody is shown the queue before it for long.
 

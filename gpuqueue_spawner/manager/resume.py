@@ -108,14 +108,17 @@ class Resume:
         return sorted(due, key=lambda job: (not job.holding, job.queued, job.id))
 
     async def _post(self, job: Job) -> None:
-        if self.manager.queue.jobs.get(job.id) != job or self.hubs.held(job.key):
-            return  # it moved while others were posted
+        await self.manager.confirm()
+        if self._moved(job):
+            return  # while others were posted
         patience = self._patience[job.id]
         patience.next = time.monotonic() + patience.wait
         patience.wait = min(patience.wait * 2, AGAIN_MAX_S)
         if job.state is State.RESTARTING and not await self.hub.stop_server(job.user, job.server):
             patience.next, patience.wait = time.monotonic() + 1, AGAIN_S  # it is still ending
             return
+        if self._moved(job):
+            return  # its owner stopped it while its server was stopped to be started anew
         self.manager.handed_back[job.user, job.server] = (job.id, self.manager.clock())
         answer, words = await self.hub.start_server(job.user, job.server, job.options)
         if answer is not Started.ACCEPTED:
@@ -126,6 +129,12 @@ class Resume:
             await self._decide(
                 job, lambda job: decisions.stop(job, now=self.manager.clock(), end=end, message=GONE_USER)
             )
+        elif answer is Started.REFUSED and job.state is State.STARTING:
+            note = f"JupyterHub did not start it again: {words}"
+            await self._decide(job, lambda now: decisions.unlaunch(now, launch=job.launch, message=note))
+
+    def _moved(self, job: Job) -> bool:
+        return self.manager.queue.jobs.get(job.id) != job or self.hubs.held(job.key)
 
     async def _give_back(self) -> None:
         """Take the GPUs back from jobs that were admitted and that nobody launches."""
@@ -152,7 +161,9 @@ class Resume:
             and now - (job.started or now) < YOUNG_S
         )
         for id in sorted(missing & self._missing):
-            await self._decide(self.manager.queue.jobs[id], lambda job: decisions.restart(job, by="", note=LOST))
+            job = self.manager.queue.jobs.get(id)
+            if job is not None:  # else it ended while another was written
+                await self._decide(job, lambda job: decisions.restart(job, by="", note=LOST))
         self._missing = missing
 
     async def _decide(self, job: Job, decision) -> None:  # type: ignore[no-untyped-def]

@@ -175,6 +175,30 @@ def test_a_lease_that_ran_out_unseen_gets_its_warning_time_anew() -> None:
         assert end.event is Event.STOP
 
 
+def test_a_restart_that_never_comes_back_does_not_hold_its_gpus_for_ever() -> None:
+    """Its lease ends it, after the time in which its owner would have been warned."""
+    for state in (State.RESTARTING, State.STARTING):
+        away = job(state, ends=5000.0)
+
+        assert lease(away, now=5599.0) is None
+        assert lease(away, now=5600.0, since=5300.0) is None  # nobody watched when it ended
+        ended = lease(away, now=5600.0)
+        assert ended is not None
+        assert ended.fields["end"] is End.EXPIRED
+        assert lease(replace(away, ends=None), now=9e9) is None
+
+
+def test_a_launch_that_jupyterhub_gave_up_goes_back_to_its_place_without_a_failure() -> None:
+    starting = job(State.STARTING, failures=2)
+
+    change = decisions.unlaunch(starting, launch=1, message="refused")
+
+    assert change is not None
+    assert change.event is Event.STOP
+    assert not {"end", "failures"} & change.fields.keys()
+    assert decisions.unlaunch(starting, launch=2, message="refused") is None
+
+
 def test_a_clock_that_went_back_ends_nothing() -> None:
     """Warned at a time that has not come yet by the new clock: warned again in good time."""
     running = job(State.RUNNING, ends=5000.0, warned=4400.0)
