@@ -50,6 +50,8 @@ def admit(job: Job, placement: Placement, *, version: int, now: float) -> Change
 def replaced(job: Job, new: NewJob, *, now: float) -> Change | None:
     """Take the options of a new request of the same server. Equal options keep the place; others get a new one.
 
+    Equal options may mean other amounts: the site changed a profile, or its default hours. That costs nobody a place.
+
     :raises Refused: the job is on its way out.
     """
     if job.state is State.STOPPING:
@@ -58,6 +60,7 @@ def replaced(job: Job, new: NewJob, *, now: float) -> Change | None:
         return restart(job, by="", note="JupyterHub had lost this server; it is started anew.")
     if job.state not in WITHOUT_PROCESS or same_wish(job, new):
         return None
+    kept = dict(job.options) == dict(new.options)
     fields = {
         "request": new.request,
         "name": new.name,
@@ -66,13 +69,14 @@ def replaced(job: Job, new: NewJob, *, now: float) -> Change | None:
         "lease": new.lease,
         "options": dict(new.options),
         "uid": new.uid,
-        "queued": now,
         "not_before": 0.0,
         "placement": None,
         "admitted": None,
         "failures": 0,
     }
-    return Change(event=Event.REPLACE, by=job.user, fields=fields)
+    if kept:
+        return Change(event=Event.REPLACE, detail={"kept": True}, fields=fields)
+    return Change(event=Event.REPLACE, by=job.user, fields={**fields, "queued": now})
 
 
 def same_wish(job: Job, new: NewJob) -> bool:

@@ -69,6 +69,8 @@ def _submit(it: _Context) -> Said:
 
 
 def _replace(it: _Context) -> Said:
+    if it.event.detail.get("kept"):
+        return Said(icon="pen", tone="waiting", words=("The site changed what this choice takes. The place is kept.",))
     return Said(icon="pen", tone="waiting", words=("Other choices, and with them a new place at the end of the line.",))
 
 

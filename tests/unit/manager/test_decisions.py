@@ -82,6 +82,17 @@ def test_equal_options_keep_the_place_and_others_get_a_new_one() -> None:
     assert (change.event, change.fields["queued"]) == (Event.REPLACE, NOW)
 
 
+def test_a_changed_profile_costs_nobody_their_place() -> None:
+    """The Hub restarts with other profiles, and all that waits is posted again: same options, other amounts."""
+    mine = job(State.QUEUED)
+
+    change = decisions.replaced(mine, replace(mine, request="other request", resources=Resources(cpus=2)), now=NOW)
+
+    assert change is not None
+    assert change.fields["resources"] == Resources(cpus=2)
+    assert "queued" not in change.fields
+
+
 def test_a_new_start_of_a_running_job_means_that_the_hub_lost_it() -> None:
     """The process is ended and launched anew on the same GPUs; other options do not matter."""
     change = decisions.replaced(job(State.RUNNING), replace(job(State.RUNNING), options={"profile": "y"}), now=NOW)
