@@ -10,8 +10,8 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 from ..model import Event, Job, NewJob, Node, ReasonCode
@@ -110,6 +110,22 @@ class Manager:
         self.changes.publish(QUEUE, *jobs)
         self.wake.set()
 
+    @asynccontextmanager
+    async def _my_turn(self) -> AsyncIterator[None]:
+        """One write at a time. While a database hangs each takes its whole time limit: who waits longer is sent away.
+
+        :raises StoreUnavailable: others have waited for the database for too long.
+        """
+        try:
+            async with asyncio.timeout(self.db.limit):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise StoreUnavailable("others have been waiting for it") from None
+        try:
+            yield
+        finally:
+            self._turn.release()
+
     # ---- one job -----------------------------------------------------------------------------------------------
 
     async def submit(self, new: NewJob) -> tuple[Job, bool]:
@@ -119,7 +135,7 @@ class Manager:
         :raises StoreUnavailable: nothing was accepted, or it is not known whether it was: the same request may be sent
             again.
         """
-        async with self._turn:
+        async with self._my_turn():
             await self._fresh()
             open_job = self.queue.of_server(new.user, new.server)
             self._not_from_the_dead(new, open_job)
@@ -176,7 +192,7 @@ class Manager:
         :raises Refused: the decision does not.
         :raises StoreUnavailable: it is not known to be written.
         """
-        async with self._turn:
+        async with self._my_turn():
             await self._fresh()
             return await self._decide(job_id, decision)
 
@@ -220,7 +236,7 @@ class Manager:
         :raises StoreUnavailable: the database is still away.
         """
         problem = self.db.problem
-        async with self._turn:
+        async with self._my_turn():
             await self._fresh()
         self.db.problem = problem  # that it can be read says nothing of whether it can be written: a disk may be full
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -48,6 +51,31 @@ def test_the_next_pass_finds_out_what_became_of_it(world: World, monkeypatch: py
 
         assert job.id in world.run(changes.next())
     assert (job.id in manager.queue.jobs) != made
+
+
+def test_a_database_that_hangs_gathers_no_crowd(world: World) -> None:
+    """Each request would wait for all before it, and the Hub repeats them: they are told at once that it is away."""
+    office = world.office()
+    world.lead(office)
+    manager = office.manager
+    manager.db.limit = 0.2
+    going_on = threading.Event()
+
+    async def ask() -> float:
+        begun = time.monotonic()
+        with pytest.raises(StoreUnavailable):
+            await manager.submit(new_job())
+        return time.monotonic() - begun
+
+    async def crowd() -> list[float]:
+        hanging = asyncio.create_task(manager.db.call(going_on.wait))
+        waits = await asyncio.gather(*(ask() for _ in range(20)))
+        going_on.set()
+        with pytest.raises(StoreUnavailable):
+            await hanging
+        return waits
+
+    assert max(world.run(crowd())) < 2.0  # one after the other, they would take 4 s
 
 
 def _cancel(world: World, office: Office, job_id: int) -> None:
