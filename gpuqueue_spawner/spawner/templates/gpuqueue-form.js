@@ -38,13 +38,17 @@ function setUpOthers() {
     select.addEventListener("change", () => showOther(select, true));
     showOther(select, false);
   }
+  form.addEventListener("change", ({ target }) => {
+    if (target.name === "profile") for (const select of form.querySelectorAll("select[data-other]")) showOther(select, false);
+  });
 }
 
 function showOther(select, focus) {
   const field = inPage(select.dataset.other);
   const other = select.value === "unlisted-choice";
+  const chosen = select.closest(".gq-profile").querySelector("input[name=profile]").checked;
   field.closest(".gq-other").hidden = !other;
-  field.disabled = !other;
+  field.disabled = !other || !chosen; // a field of another profile, unseen and empty, would keep the form from being sent
   field.required = other;
   if (other) select.removeAttribute("name"); else select.name = select.dataset.name;
   if (other && focus) field.focus();
