@@ -5,6 +5,7 @@ Knows that a call may take forever or end in doubt. What is read and written: st
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -37,6 +38,9 @@ class Database:
             self.problem = f"the database has not answered for {self.limit:g} s"
             self._in_doubt()
             raise StoreUnavailable(self.problem) from None
+        except asyncio.CancelledError:
+            self._in_doubt()  # whoever asked is gone; the write may be carried out all the same
+            raise
         except StoreUnavailable as error:
             self.problem = str(error)
             self._in_doubt()  # a connection that broke in a COMMIT does not tell whether it was carried out

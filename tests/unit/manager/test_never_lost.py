@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -129,16 +130,20 @@ class Histories(RuleBasedStateMachine):
             return
 
         async def permit() -> Permit:
+            done = asyncio.Event()
+
             async def look() -> None:
-                while True:
-                    await it.watch.look()
-                    await asyncio.sleep(0)
+                while not done.is_set():
+                    with suppress(*EXPECTED):
+                        await it.watch.look()
+                    await asyncio.sleep(0.001)
 
             looking = asyncio.create_task(look())
             try:
                 return await it.launching.permit(ids[number % len(ids)], version=None)
             finally:
-                looking.cancel()
+                done.set()
+                await looking
 
         answer = self.act(it, permit())
         if answer is not None:
