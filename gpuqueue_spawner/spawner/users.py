@@ -9,6 +9,7 @@ import hashlib
 import os
 import sqlite3
 import stat
+import tempfile
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -105,19 +106,25 @@ def own_folder(homes: Path, user: str, *, uid: int, gid: int, as_root: bool) -> 
     """
     make_homes(homes)
     folder = homes / folder_name(user)
-    try:
-        folder.mkdir(mode=0o700)
-    except FileExistsError:
-        found = folder.lstat()
-        if not stat.S_ISDIR(found.st_mode):
-            raise _wrong_folder(f"{folder} is not a folder.") from None
-        if as_root and found.st_uid != uid:
-            owner = f"{folder} belongs to the numeric user {found.st_uid}, your notebooks run as {uid}."
-            raise _wrong_folder(owner) from None
-    else:
-        if as_root:
-            os.chown(folder, uid, gid, follow_symlinks=False)
+    if not os.path.lexists(folder):
+        _make_whole(folder, uid=uid, gid=gid, as_root=as_root)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise _wrong_folder(f"{folder} is not a folder.")
+    if as_root and found.st_uid != uid:
+        raise _wrong_folder(f"{folder} belongs to the numeric user {found.st_uid}, your notebooks run as {uid}.")
     return folder
+
+
+def _make_whole(folder: Path, *, uid: int, gid: int, as_root: bool) -> None:
+    """Put it in its place only once it is its owner's: two servers may start at once, and a Hub may be killed here."""
+    made = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))  # mode 0700
+    if as_root:
+        os.chown(made, uid, gid, follow_symlinks=False)
+    try:
+        made.rename(folder)
+    except OSError:  # somebody was faster, and it is in use already
+        made.rmdir()
 
 
 def _wrong_folder(words: str) -> SpawnRefused:
