@@ -7,7 +7,7 @@ holds: resume.py.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -26,18 +26,23 @@ class Hubs:
     def __init__(self) -> None:
         self._links: list[Link] = []
         self.ring = asyncio.Event()  #: a Hub came, went, or holds other jobs
+        self.came_or_went: Callable[[bool], None] = lambda present: None  #: told at once whether any is connected
 
     @contextmanager
     def connected(self, instance: str, holds: Iterable[str]) -> Iterator[Link]:
         """Count a Hub in while the block runs."""
         link = Link(instance=instance, holds=frozenset(holds))
         self._links.append(link)
-        self.ring.set()
+        self._moved()
         try:
             yield link
         finally:
             self._links.remove(link)
-            self.ring.set()
+            self._moved()
+
+    def _moved(self) -> None:
+        self.came_or_went(self.present)
+        self.ring.set()
 
     def holds(self, link: Link, jobs: Iterable[str]) -> None:
         """Take over what a Hub says that it holds."""

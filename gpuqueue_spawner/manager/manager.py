@@ -27,6 +27,7 @@ from .queue import Queue
 log = logging.getLogger("gpuqueue")
 
 ABSENT_AGAIN_S = 60.0  # a job that the Hub does not start is passed by others; it is asked for again all the while
+NO_HUB = "JupyterHub is not connected to the queue."
 HANDED_BACK_S = 30.0  # JupyterHub comes for a job that it was asked to start within a second, unless it is in trouble
 RETRIES = 3  # decide anew this often when somebody else moved the job; nobody but a former leader can
 
@@ -69,7 +70,7 @@ class Manager:
         #: servers that the Hub was asked to start again: for which job, and when; it has not come for it yet
         self.handed_back: dict[tuple[str, str], tuple[int, float]] = {}
         self.groups: dict[str, frozenset[str]] = {}  #: Hub groups of those who have a server
-        self.hub_problem = "JupyterHub is not connected to the queue."
+        self.hub_problem = NO_HUB
         self.wake = asyncio.Event()  #: something changed that a plan may answer
         database.doubted = self.wake.set
         self.fence: int | None = None  #: number of this leadership; None: standing by
@@ -316,8 +317,9 @@ class Manager:
     def _eligible(self, job: Job, *, now: float) -> Job:
         return replace(job, not_before=max(job.not_before, now + ABSENT_AGAIN_S)) if job.id in self.absent else job
 
-    def healthy(self, problem: str) -> None:
-        """Take over what is known of the Hub's health, and tell when it changed."""
+    def hub_is(self, present: bool) -> None:
+        """Take over whether a Hub is connected, and tell when that changed."""
+        problem = "" if present else NO_HUB
         if problem != self.hub_problem:
             self.hub_problem = problem
             log.warning("Hub: %s", problem) if problem else log.info("Hub: connected")

@@ -73,7 +73,6 @@ class Resume:
     async def look(self) -> None:
         """Look once: post what is due, give back what nobody launches, compare what runs."""
         now = time.monotonic()
-        self.manager.healthy("" if self.hubs.present else "JupyterHub is not connected to the queue.")
         if not self.hubs.present:
             self._patience.clear()
             self.manager.handed_back.clear()

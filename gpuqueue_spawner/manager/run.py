@@ -41,6 +41,7 @@ class Office:
     def of(cls, manager: Manager, capacity: Capacity, hub: HubAPI, *, secret: bytes) -> Office:
         """Put it together."""
         hubs = Hubs()
+        hubs.came_or_went = manager.hub_is
         watch = Watch(manager, capacity)
         ending = Ending(manager, capacity, watch, hub, hubs)
         launching = Launching(manager, capacity, watch, ending, secret=secret, instance=capacity.instance)

@@ -85,9 +85,9 @@ class Stream(WebSocketHandler, SpawnerHandler):
             self.close()  # it connects again, and is told everything anew
 
     async def _beat(self) -> None:
-        while time.monotonic() - self._heard <= SILENCE_S:
+        while (left := self._heard + SILENCE_S - time.monotonic()) > 0:
             await self._send({"type": "beat"})
-            await asyncio.sleep(BEAT_S)
+            await asyncio.sleep(min(BEAT_S, left))
         raise Silent
 
     async def _tell(self) -> None:

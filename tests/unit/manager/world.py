@@ -118,7 +118,7 @@ class World:
         async def build() -> Office:
             store = Store(self.url)
             manager = Manager(Database(store), Policy(**policy), clock=lambda: self.now)
-            manager.healthy("")
+            manager.hub_is(True)
             return Office.of(manager, self.machine, NoHub(), secret=SECRET)  # type: ignore[arg-type]
 
         office = self.run(build())
