@@ -11,14 +11,15 @@ TIER ?= $(TIERS)
 ARGS ?=
 
 help:
-	@echo 'make demo     JupyterHub with the GPU queue on this machine (PORT=8000 GPUS=8 FRESH=1)'
+	@echo 'make demo     JupyterHub with the GPU queue on this machine (PORT=8000 GPUS=8 FRESH=1; TOUR=1: with a scripted visitor)'
 	@echo 'make test     every test (TIER="$(TIERS)", ARGS="-k name")'
 	@echo 'make check    format, lint, types, layers, docs'
 	@echo 'make docs     the documentation, in docs/_build/html'
 	@echo 'make clean    what the above left in this folder'
 
 demo:
-	@exec scripts/with demo proxy 'slapd?' -- gpuqueue demo --port '$(PORT)' $(if $(GPUS),--gpus '$(GPUS)') $(if $(FRESH),--fresh)
+	@exec scripts/with $(if $(TOUR),test,demo) proxy 'slapd?' $(if $(TOUR),'chromium?') -- gpuqueue $(if $(TOUR),tour,demo) \
+	  --port '$(PORT)' $(if $(GPUS),--gpus '$(GPUS)') $(if $(TOUR),,$(if $(FRESH),--fresh))
 
 test:
 	@exec scripts/tests $(TIER) -- $(ARGS)

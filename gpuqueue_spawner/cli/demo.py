@@ -47,14 +47,17 @@ def main(argv: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gpuqueue demo", description="JupyterHub with the GPU queue, to try it.")
-    parser.add_argument("--port", type=_port, default=8000, help="port on 127.0.0.1 (default: 8000)")
-    parser.add_argument("--gpus", type=_count, help="simulate so many GPUs (default: the real ones, else 8 simulated)")
-    parser.add_argument(
-        "--data", type=Path, default=default_folder(), help="folder that outlives the demo (%(default)s)"
-    )
+    add_arguments(parser, folder=default_folder())
     parser.add_argument("--fresh", action="store_true", help="forget what earlier demos left in that folder")
     parser.add_argument("--visitor", type=shlex.split, help="run this command once all is up, then end with its status")
     return parser
+
+
+def add_arguments(parser: argparse.ArgumentParser, *, folder: Path) -> None:
+    """What demo and tour both take."""
+    parser.add_argument("--port", type=_port, default=8000, help="port on 127.0.0.1 (default: 8000)")
+    parser.add_argument("--gpus", type=_count, help="simulate so many GPUs (default: the real ones, else 8 simulated)")
+    parser.add_argument("--data", type=Path, default=folder, help="folder that outlives the demo (%(default)s)")
 
 
 def _port(text: str) -> int:

@@ -27,7 +27,7 @@ STEADY_S = 30.0  # one that ran this long starts again from the shortest pause
 TRIES = 4  # deaths in a row of a program before the whole is up: then something is wrong that time will not mend
 NOTHING = re.compile(r"(?!)")
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
-COLOURS = {"demo": 33, "hub": 34, "manager": 35, "proxy": 36, "slapd": 32}
+COLOURS = {"demo": 33, "hub": 34, "manager": 35, "proxy": 36, "slapd": 32, "tour": 33}
 
 
 class GaveUp(Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -13,7 +14,7 @@ import psutil
 import pytest
 import requests
 
-from tests.services.demo import Demo, Guest, demo
+from tests.services.demo import Demo, Guest, demo, take_tour
 from tests.services.program import until
 
 
@@ -192,6 +193,16 @@ def test_only_this_machine_reaches_it(running: Demo) -> None:
     if other is not None:
         with pytest.raises(OSError, match="refused"):
             socket.create_connection((other, running.port), timeout=3).close()
+
+
+def test_the_tour_holds_without_a_browser() -> None:
+    """Every step of the story over HTTP, as where no browser may be installed."""
+    status, said, left = take_tour("--gpus", "3", "--http")
+
+    assert "over HTTP" in said
+    assert status == 0, said
+    assert len(re.findall(r"^tour +\d\. .* \(\d+ s\)$", said, re.M)) == 7
+    assert left == []
 
 
 def _addresses() -> list[str]:

@@ -28,12 +28,12 @@ TREE = Path(__file__).parents[2]
 class Demo:
     """One demo, which can be ended and started again."""
 
-    def __init__(self, path: Path, *options: str) -> None:
+    def __init__(self, path: Path, *options: str, command: str = "demo") -> None:
         self.folder = Folder(path / "data")
         self.port = free_port()
-        argv = [sys.executable, "-m", "gpuqueue_spawner.cli", "demo", "--port", str(self.port)]
+        argv = [sys.executable, "-m", "gpuqueue_spawner.cli", command, "--port", str(self.port)]
         argv += ["--data", str(self.folder.path), *options]
-        self.program = Program("demo", argv, path / "demo.log", {"PYTHONPATH": str(TREE)})
+        self.program = Program(command, argv, path / f"{command}.log", {"PYTHONPATH": str(TREE)})
 
     @property
     def url(self) -> str:
@@ -125,12 +125,21 @@ class Guest:
         until(lambda: self.server().get("ready"), within=within, what=what)
 
 
+def take_tour(*options: str, within: float = 400) -> tuple[int, str, list[str]]:
+    """Run `gpuqueue tour` to its end: exit status, what it printed, processes that are left."""
+    with demo(*options, command="tour") as it:
+        it.program.start()
+        assert it.program.process is not None
+        status = it.program.process.wait(within)
+        return status, it.said(), it.left()
+
+
 @contextlib.contextmanager
-def demo(*options: str) -> Iterator[Demo]:
-    """A demo that has not been started yet; ended and gone afterwards."""
+def demo(*options: str, command: str = "demo") -> Iterator[Demo]:
+    """A demo, or a tour of one, that has not been started yet; ended and gone afterwards."""
     path = Path(tempfile.mkdtemp(prefix="gpuqueue-demo-", dir="/var/tmp"))  # people's own folders are below
     path.chmod(0o711)
-    it = Demo(path, *options)
+    it = Demo(path, *options, command=command)
     try:
         yield it
     finally:
