@@ -6,6 +6,7 @@ Knows Debian's and Google's names of the program. Playwright drives it; its own 
 from __future__ import annotations
 
 import shutil
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,6 +27,23 @@ FLAGS = (
 def executable() -> str | None:
     """Path of the program; None: there is none on this machine."""
     return next(filter(None, map(shutil.which, NAMES)), None)
+
+
+def problem() -> str:
+    """Why no script can drive it on this machine, with what would help; empty: it can be driven, it was tried."""
+    path = executable()
+    if path is None:
+        return f"no browser here (Debian, Ubuntu: apt install {PACKAGE})"
+    if find_spec("playwright") is None:
+        return "playwright is not installed (pip install 'gpuqueue-spawner[tour]')"
+    from playwright.sync_api import sync_playwright  # the package needs it for the tour only
+
+    try:
+        with sync_playwright() as playwright:
+            launch(playwright, path).close()
+    except Exception as error:  # a driver that does not start raises a plain one
+        return f"the browser does not start ({(str(error).splitlines() or [repr(error)])[0]})"
+    return ""
 
 
 def launch(playwright: Playwright, path: str) -> Browser:

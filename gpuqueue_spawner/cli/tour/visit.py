@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 
 from .. import chromium
@@ -46,11 +45,8 @@ def _without(shots: Path | None) -> str:
     """Why there is no browser, in words; empty: there is one."""
     if shots is None:
         return "over HTTP, as asked: no pictures"
-    if chromium.executable() is None:
-        return f"no browser here (Debian, Ubuntu: apt install {chromium.PACKAGE}): over HTTP, no pictures"
-    if find_spec("playwright") is None:
-        return "playwright is not installed (pip install 'gpuqueue-spawner[tour]'): over HTTP, no pictures"
-    return ""
+    problem = chromium.problem()
+    return f"{problem}: over HTTP, no pictures" if problem else ""
 
 
 @contextmanager
