@@ -129,6 +129,11 @@ def gone(job: Job, *, now: float, retry_delay: float) -> Change | None:
     return Change(event=Event.GONE, detail={"end": str(job.end)}, fields={"ended": now})
 
 
+def not_before(job: Job, *, now: float, retry_delay: float) -> float:
+    """The moment before which it is not admitted, also once the clock was set back: no delay is longer than this."""
+    return 0.0 if job.not_before > now + retry_delay else job.not_before
+
+
 def requeue(job: Job, *, note: str) -> Change | None:
     """Take the GPUs back from a job that was admitted and not launched."""
     if job.state is not State.ADMITTED:

@@ -315,7 +315,8 @@ class Manager:
         )
 
     def _eligible(self, job: Job, *, now: float) -> Job:
-        return replace(job, not_before=max(job.not_before, now + ABSENT_AGAIN_S)) if job.id in self.absent else job
+        not_before = decisions.not_before(job, now=now, retry_delay=self.policy.retry_delay)
+        return replace(job, not_before=max(not_before, now + ABSENT_AGAIN_S if job.id in self.absent else 0.0))
 
     def hub_is(self, present: bool) -> None:
         """Take over whether a Hub is connected, and tell when that changed."""

@@ -142,7 +142,7 @@ class Resume:
             if (
                 job.state is State.ADMITTED
                 and not self.hubs.held(job.key)
-                and now - (job.admitted or now) > UNLAUNCHED_S
+                and abs(now - (job.admitted or now)) > UNLAUNCHED_S  # a clock that was set back delays nobody
             ):
                 await self._decide(job, lambda job: decisions.requeue(job, note="JupyterHub did not launch it."))
 

@@ -220,3 +220,17 @@ def test_a_clock_that_went_back_ends_nothing() -> None:
 def test_extending_what_does_not_run_names_the_state() -> None:
     with pytest.raises(InvalidTransition, match="queued"):
         decisions.extend(job(State.QUEUED), by="alice", seconds=1, limit=1)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "waits"),
+    [(5.0, 5.0), (5.1, -NOW), (3600.0, -NOW)],
+    ids=["as-set", "just-over", "clock-set-back"],
+)
+def test_a_clock_that_was_set_back_makes_no_failed_launch_wait_for_longer_than_its_delay(
+    ahead: float, waits: float
+) -> None:
+    """What lies further ahead than any delay was written by another clock."""
+    waiting = job(State.QUEUED, not_before=NOW + ahead)
+
+    assert decisions.not_before(waiting, now=NOW, retry_delay=5.0) - NOW == waits
