@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -21,6 +20,7 @@ from . import decisions
 from .changes import HEALTH, NODES, QUEUE, Changes
 from .database import Database
 from .decisions import Change, Refused
+from .handing import HandedBack
 from .policy import Policy
 from .queue import Queue
 
@@ -28,7 +28,6 @@ log = logging.getLogger("gpuqueue")
 
 ABSENT_AGAIN_S = 60.0  # a job that the Hub does not start is passed by others; it is asked for again all the while
 NO_HUB = "JupyterHub is not connected to the queue."
-HANDED_BACK_S = 30.0  # JupyterHub comes for a job that it was asked to start within a second, unless it is in trouble
 RETRIES = 3  # decide anew this often when somebody else moved the job; nobody but a former leader can
 
 
@@ -67,8 +66,7 @@ class Manager:
         self.queue = Queue()
         self.room = Room()
         self.absent: frozenset[int] = frozenset()  #: jobs that the Hub, though connected, does not start
-        #: servers that the Hub was asked to start again: for which job, and when; it has not come for it yet
-        self.handed_back: dict[tuple[str, str], tuple[int, float]] = {}
+        self.handed_back = HandedBack()
         self.groups: dict[str, frozenset[str]] = {}  #: Hub groups of those who have a server
         self.hub_problem = NO_HUB
         self.wake = asyncio.Event()  #: something changed that a plan may answer
@@ -139,7 +137,7 @@ class Manager:
         async with self._my_turn():
             await self._fresh()
             open_job = self.queue.of_server(new.user, new.server)
-            self._not_from_the_dead(new, open_job)
+            self.handed_back.came(new, open_job, now=self.clock())
             if open_job is not None and open_job.request != new.request:
                 job = await self._decide(open_job.id, lambda job: self._replaced(job, new))
                 if job.request == new.request:
@@ -152,12 +150,6 @@ class Manager:
         if created:
             log.info("job %s submitted by %s (server %r): %s", job.id, job.user, job.server, job.resources)
         return job, created
-
-    def _not_from_the_dead(self, new: NewJob, open_job: Job | None) -> None:
-        """Refuse what nobody asked for: JupyterHub was to start a job again that was cancelled before it came."""
-        job_id, at = self.handed_back.pop((new.user, new.server), (0, -math.inf))
-        if open_job is None and abs(self.clock() - at) < HANDED_BACK_S:
-            raise Refused("gpuqueue.job.ended", f"This request was cancelled: job {job_id}.")
 
     def _replaced(self, job: Job, new: NewJob) -> Change | None:
         change = decisions.replaced(job, new, now=self.clock())

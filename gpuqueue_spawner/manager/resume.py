@@ -118,10 +118,10 @@ class Resume:
             return
         if self._moved(job):
             return  # its owner stopped it while its server was stopped to be started anew
-        self.manager.handed_back[job.user, job.server] = (job.id, self.manager.clock())
+        self.manager.handed_back.note(job, now=self.manager.clock())
         answer, words = await self.hub.start_server(job.user, job.server, job.options)
         if answer is not Started.ACCEPTED:
-            self.manager.handed_back.pop((job.user, job.server), None)
+            self.manager.handed_back.forget(job)
         log.info("job %s posted again for %s (server %r): %s %s", job.id, job.user, job.server, answer.name, words)
         if answer is Started.NO_USER:
             end = End.REJECTED if job.waiting or job.state is State.ADMITTED else End.FAILED

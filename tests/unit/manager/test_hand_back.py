@@ -62,9 +62,11 @@ def test_what_is_cancelled_while_the_hub_starts_it_again_stays_cancelled(
     if comes_back:
         assert world.run(office.manager.submit(new_job(request="another-request")))[1]
     else:
-        with pytest.raises(Refused, match=rf"This request was cancelled: job {job.id}\."):
-            world.run(office.manager.submit(new_job(request="another-request")))
-        assert world.run(office.manager.submit(new_job(request="one-more-request")))[1], "refused once only"
+        for _ in range(2):  # the answer may be lost: the same request is asked again
+            with pytest.raises(Refused, match=rf"This request was cancelled: job {job.id}\."):
+                world.run(office.manager.submit(new_job(request="another-request")))
+            world.now += 10
+        assert world.run(office.manager.submit(new_job(request="one-more-request")))[1], "its owner's own"
 
 
 def test_what_still_waits_is_attached_to(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
