@@ -179,7 +179,10 @@ class Demo:
             ],
             grace=STATELESS_S,
             env={"CONFIGPROXY_AUTH_TOKEN": self.folder.secret("proxy_token")},
-            unsaid=re.compile(r"^\s|^}|Failed to get custom error page|: Terminated$"),  # the tails of its stack traces
+            unsaid=re.compile(
+                r"^\s|^}|Failed to get custom error page|: Terminated$"  # the tails of its stack traces
+                r"|error: (Uncaught Exception|Error): (read ECONNRESET|write EPIPE)$"  # a browser closed a page
+            ),
             again=lambda: resync_proxy(self.hub_url, self.folder.secret("demo_token")),
         )
         manager = [
