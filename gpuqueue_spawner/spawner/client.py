@@ -22,6 +22,7 @@ from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, W
 
 from .errors import QueueRefused, QueueUnreachable
 from .jobs import JobView
+from .unsent import FILE, Unsent
 
 INSTANCE = secrets.token_hex(8)  #: this Hub process; another after every restart, so the queue knows what it lost
 REQUEST_S = 10.0  #: an answer that takes longer is none
@@ -74,9 +75,10 @@ class QueueClient:
 
     _shared: dict[tuple[asyncio.AbstractEventLoop, str], QueueClient] = {}
 
-    def __init__(self, *, url: str, secret_file: str) -> None:
+    def __init__(self, *, url: str, secret_file: str, unsent: Path | None = None) -> None:
         self.url = url.rstrip("/")
         self.secret_file = secret_file
+        self.unsent = Unsent(self.post, instance=INSTANCE, path=unsent)  #: what it must be told, before all else
         self.log = traitlets.log.get_logger()
         self._held: dict[str, Held] = {}  # by key: an id names another job once a backup was restored
         self._stream = _Stream()
@@ -94,7 +96,7 @@ class QueueClient:
         key = (asyncio.get_running_loop(), url.rstrip("/"))
         client = cls._shared.get(key)
         if client is None:
-            client = cls._shared[key] = cls(url=url, secret_file=secret_file)
+            client = cls._shared[key] = cls(url=url, secret_file=secret_file, unsent=Path(FILE).absolute())
         return client
 
     def start(self) -> None:
@@ -172,6 +174,9 @@ class QueueClient:
         while True:
             opened = False
             try:
+                # First: what was stopped here must not be handed back, nor be taken for something that failed.
+                with suppress(QueueUnreachable):
+                    await self.unsent.flush()
                 connection = await self._connect()
                 opened = True
                 await self._talk(connection)
@@ -203,6 +208,7 @@ class QueueClient:
             self._ring_all()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._beat(connection), name="gpuqueue beat")
+                tasks.create_task(self.unsent.keep_trying(every=BEAT_S), name="gpuqueue unsent")
                 await self._listen(connection)
         finally:
             self._stream.connection = None
@@ -262,7 +268,8 @@ def _read(response: HTTPResponse) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise QueueUnreachable(f"it answered with status {response.code} and no JSON", received=response.code < 400)
     if response.code >= 500:
-        raise QueueUnreachable(str(document.get("message") or f"status {response.code}"), received=True)
+        words = str(document.get("message") or f"status {response.code}")
+        raise QueueUnreachable(words, received=True, fault=response.code == 500)
     if response.code == 401:  # a secret can be put right, what waits must not end over it
         raise QueueUnreachable("it does not accept the secret of this Hub's spawners", received=False)
     if response.code >= 400:

@@ -53,9 +53,10 @@ class InvalidOption(SpawnRefused):
 class QueueUnreachable(Exception):
     """The queue gave no usable answer."""
 
-    def __init__(self, words: str, *, received: bool) -> None:
+    def __init__(self, words: str, *, received: bool, fault: bool = False) -> None:
         super().__init__(words)
         self.received = received  #: whether the request may have reached it
+        self.fault = fault  #: it failed on this very request, and would again
 
 
 class QueueRefused(Exception):

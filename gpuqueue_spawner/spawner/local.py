@@ -166,6 +166,10 @@ class GPUQueueLocalSpawner(QueueingMixin, LocalProcessSpawner):  # type: ignore[
             return status
         return None if self.pid and started(self.pid) == self.pid_started else 0
 
+    async def exit_status(self) -> int | None:
+        """Only a parent learns it: of a process that an earlier Hub started it is not known."""
+        return self.proc.poll() if self.proc is not None and self.proc.pid == self.pid else None
+
     async def end_launch(self, *, now: bool = False) -> None:
         """End the process and its group: asked to, then told to, then killed."""
         ladder = [(signal.SIGINT, self.interrupt_timeout), (signal.SIGTERM, self.term_timeout)]

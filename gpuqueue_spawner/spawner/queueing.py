@@ -6,7 +6,6 @@ What is asked for: profiles.py. What people see meanwhile: progress.py.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -18,17 +17,18 @@ from traitlets import Dict, Float, Integer, List, Unicode, Union, default, valid
 
 from .advice import advise_once
 from .client import INSTANCE, QueueClient
-from .errors import QueueRefused, QueueUnreachable, SpawnRefused
+from .errors import SpawnRefused
 from .form import render_form
 from .jobs import JobView, Permit
 from .profiles import ProfileReader, Rules, Wish, read_wish
 from .progress import Progress
-from .turns import Turn, stop_job
+from .turns import Turn
+from .unsent import JOBS, Message
 from .users import Identity
 
 T = TypeVar("T")
 
-STOP_S = 5.0  #: how long a stop waits for the queue before it ends the processes anyway
+STOP_S = 5.0  #: how long a stop waits for the queue; then the processes are ended anyway, and the queue is told later
 
 
 class QueueingMixin(Spawner):  # type: ignore[misc]  # JupyterHub ships no types
@@ -43,7 +43,9 @@ class QueueingMixin(Spawner):  # type: ignore[misc]  # JupyterHub ships no types
        that it was mixed with, whose environment `get_env()` has extended by the permit's;
     5. override `poll_launch()` and `end_launch()`: whether what `launch()` started lives, and end it. Called while the
        notebook is awaited, after a failed launch, and by poll() and stop(). The defaults call the poll() and stop() of
-       the class that it was mixed with.
+       the class that it was mixed with;
+    6. override `exit_status()`: how what `launch()` started ended, where `poll_launch()` does not tell the truth of it.
+       poll() calls it once the server is gone.
     """
 
     manager_url = Unicode(
@@ -178,6 +180,11 @@ class QueueingMixin(Spawner):  # type: ignore[misc]  # JupyterHub ships no types
         """End what launch() started and return when it is gone; seam 5."""
         await super().stop(now=now)
 
+    async def exit_status(self) -> int | None:
+        """How what launch() started ended: 0 well, below 0 a signal, None: that is not known; seam 6."""
+        status = await self.poll_launch()
+        return status if isinstance(status, int) else None  # some spawners answer in words
+
     # What profiles and form are made of
 
     @property
@@ -235,20 +242,24 @@ class QueueingMixin(Spawner):  # type: ignore[misc]  # JupyterHub ships no types
         The Hub asks after it cancelled a start(), and calls stop() when, and only when, the answer is None. Its own
         orderly end cancels start() in the same way and asks nothing: a CancelledError withdraws nothing, stop() does.
         """
-        if self._turn is not None and not self._turn.ending:
-            return None
-        return await self.poll_launch()
+        if self._turn is not None:
+            return await self.poll_launch() if self._turn.ending else None
+        status = await self.poll_launch()
+        if status is not None and self.job_key:
+            await self._tell(self._last_words(await self.exit_status()))
+        return status
 
     async def stop(self, now: bool = False) -> None:
-        """End the server, or withdraw the job while it still waits; returns when the queue knows."""
+        """End the server, or withdraw the job while it still waits. The queue is told, now or once it answers."""
         turn, self._turn = self._turn, None
-        told = await self._tell_stop(turn)
+        if turn is not None:
+            await self._tell(turn.farewell())
+        elif self.job_key:
+            await self._tell(self.queue.unsent.stop(self.job_key))
+        self._forget_job()  # from here on poll() has nothing to tell
         if turn is None or turn.permit is not None:
             await self.end_launch(now=now)
-        if turn is not None and not told:
-            await turn.insist_on_withdrawal()
         self._let_go(turn)
-        self._forget_job()
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """What the waiting page shows, whenever it changes."""
@@ -321,20 +332,13 @@ class QueueingMixin(Spawner):  # type: ignore[misc]  # JupyterHub ships no types
             words = getattr(error, "jupyterhub_message", None) or f"Your options could not be read: {error}"
             raise SpawnRefused(str(words)) from error
 
-    async def _tell_stop(self, turn: Turn | None) -> bool:
-        """Whether the queue was told in time; processes are ended either way, and it sees them gone."""
-        try:
-            async with asyncio.timeout(STOP_S):
-                if turn is not None:
-                    await turn.withdraw()
-                elif self.job_key:
-                    await stop_job(self.queue, self.job_key)
-        except (TimeoutError, QueueUnreachable) as error:
-            self.log.warning("The queue was not told yet that %s stops: %s", self._log_name, error)
-            return False
-        except QueueRefused as refused:
-            self.log.info("Nothing to stop for %s: %s", self._log_name, refused.message)
-        return True
+    async def _tell(self, message: Message | None) -> None:
+        if message is not None:
+            await self.queue.unsent.tell(message, within=STOP_S)
+
+    def _last_words(self, status: int | None) -> Message:
+        """How the server of the last launch ended, which nobody stopped."""
+        return Message(path=f"{JOBS}/{self.job_key}/exited", body={"launch": self.job_launch, "status": status})
 
     def _let_go(self, turn: Turn | None) -> None:
         if turn is not None:

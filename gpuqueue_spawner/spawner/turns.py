@@ -17,6 +17,7 @@ from .client import INSTANCE, Held, QueueClient
 from .errors import InvalidOption, LaunchFailed, QueueRefused, QueueUnreachable, SpawnRefused, Superseded
 from .jobs import AWAY, JobView, Permit, end_words, waiting_words
 from .progress import Progress
+from .unsent import JOBS, Message
 
 T = TypeVar("T")
 
@@ -63,24 +64,13 @@ class Turn:
                 await self._end_launch()
                 await self._tell_failed(permit, str(failure))
 
-    async def withdraw(self) -> None:
-        """Tell the queue that the job is not wanted any more.
-
-        A request whose answer never came is posted again first, to learn which job it became.
-
-        :raises QueueUnreachable: it gave no answer.
-        """
+    def farewell(self) -> Message | None:
+        """What tells the queue that the job is not wanted any more; None: it never heard of one."""
         if not self.posted:
-            return
-        try:
-            job = self.held.view.key if self.held else (await self._post()).key
-            await stop_job(self.queue, job)
-        except QueueRefused as refused:
-            self.log.info("Nothing to withdraw for %s: %s", self.spawner._log_name, refused.message)
-
-    async def insist_on_withdrawal(self) -> None:
-        """Tell it for as long as it takes: what a user cancelled must not come back."""
-        await self._insist(self.withdraw, phase="withdrawing", percent=0)
+            return None
+        if self.held is None:
+            return Message(path=JOBS, body={**self.body}, withdraw=True)
+        return self.queue.unsent.stop(self.held.view.key)
 
     def let_go(self) -> None:
         """Say that this process no longer holds the job."""
@@ -115,9 +105,10 @@ class Turn:
         await self._ask()
 
     async def _post(self) -> JobView:
+        await self.queue.unsent.flush()  # else an earlier stop of the same server would end what is asked for now
         while True:
             try:
-                answer = await self.queue.post("/spawner/v1/jobs", self.body)
+                answer = await self.queue.post(JOBS, self.body)
             except QueueUnreachable as error:
                 self.posted = self.posted or error.received
                 raise
@@ -167,9 +158,7 @@ class Turn:
 
         async def ask() -> Permit:
             body = {"instance": INSTANCE, "version": self._job.view.version}
-            return Permit.of_document(
-                await self.queue.post(f"/spawner/v1/jobs/{job.key}/launch", body, within=PERMIT_S)
-            )
+            return Permit.of_document(await self.queue.post(f"{JOBS}/{job.key}/launch", body, within=PERMIT_S))
 
         self.progress.show("permit", 72, "Your GPUs are being made ready.", job)
         try:
@@ -233,7 +222,7 @@ class Turn:
         async def tell() -> JobView:
             if await self.spawner.poll_launch() is not None:
                 raise LaunchFailed("the notebook ended right after its start")
-            answer = await self.queue.post(f"/spawner/v1/jobs/{permit.job.key}/ready", {"launch": permit.launch})
+            answer = await self.queue.post(f"{JOBS}/{permit.job.key}/ready", {"launch": permit.launch})
             return JobView.of_document(answer["job"])
 
         self.progress.show("ready", 95, "Your notebook answers.", self._job.view)
@@ -249,7 +238,7 @@ class Turn:
         body = {"launch": permit.launch, "message": message[:1000]}
 
         async def tell() -> JobView:
-            answer = await self.queue.post(f"/spawner/v1/jobs/{permit.job.key}/failed", body)
+            answer = await self.queue.post(f"{JOBS}/{permit.job.key}/failed", body)
             return JobView.of_document(answer["job"])
 
         self.progress.show("failed", 80, f"This launch failed: {message}", self._job.view)
@@ -277,15 +266,6 @@ class Turn:
             self.progress.show(phase, percent, words, job, reachable=False)
             await asyncio.sleep(pause)
             pause = min(longest, pause * 1.5)
-
-
-async def stop_job(queue: QueueClient, job: str) -> None:
-    """Cancel a waiting job, end a running one; `job` is its key.
-
-    :raises QueueUnreachable: no answer.
-    :raises QueueRefused: it does not exist.
-    """
-    await queue.post(f"/spawner/v1/jobs/{job}/stop", {"instance": INSTANCE})
 
 
 def _refuse(refused: QueueRefused) -> NoReturn:

@@ -26,6 +26,7 @@ class FakeManager:
     jobs: dict[int, dict[str, Any]] = field(default_factory=dict)
     posts: list[dict[str, Any]] = field(default_factory=list)  #: bodies of POST /jobs
     stops: list[int] = field(default_factory=list)
+    exits: list[tuple[int, int | None]] = field(default_factory=list)  #: job and status
     failures: list[str] = field(default_factory=list)
     claims: list[dict[str, Any]] = field(default_factory=list)
     hellos: list[dict[str, Any]] = field(default_factory=list)
@@ -169,6 +170,8 @@ class Endpoint(RequestHandler):
             manager.failures.append(body["message"])
             again = {"code": "order", "lead": "Behind 1 other.", "proof": ""}
             manager.change(job, state="queued", place=1, of=2, reason=again)
+        if parts[2] == "exited":
+            manager.exits.append((job, body["status"]))
         if parts[2] == "stop":
             manager.stops.append(job)
             end = "cancelled" if manager.jobs[job]["state"] in ("queued", "held", "admitted") else "stopped"

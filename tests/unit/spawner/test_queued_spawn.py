@@ -7,12 +7,14 @@ import json
 import os
 import re
 import signal
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from tornado.httpclient import AsyncHTTPClient
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 
 from gpuqueue_spawner.spawner.processes import started
 
@@ -234,6 +236,57 @@ async def test_delete_withdraws_and_an_orderly_end_of_the_hub_does_not(hub: Hub,
     assert _gone(manager.claims[-1]["pid"])
 
 
+async def test_how_a_server_ended_is_told_by_its_parent_and_by_nobody_else(hub: Hub, manager: FakeManager):
+    """A Hub process that did not start it knows that it ended, and not how."""
+    for user, restart, expected in (("iris", False, 0), ("jack", False, -9), ("kate", True, None)):
+        await hub.spawn(user)
+        job = await manager.job(user=user)
+        manager.admit(job["id"])
+        await hub.until(partial(hub.ready, user))
+        if restart:
+            await hub.kill(signal.SIGTERM)
+            await hub.start()
+            await hub.until(partial(hub.ready, user))
+
+        if expected == 0:
+            await _shut_down(hub, user)
+        else:
+            os.kill(manager.claims[-1]["pid"], signal.SIGKILL)
+        await manager.wait_for(partial(_gone, manager.claims[-1]["pid"]))
+        await hub.ask(f"/users/{user}/server", method="DELETE")
+
+        assert (job["id"], expected) in manager.exits
+        assert job["id"] not in manager.stops
+
+
+async def test_a_stop_that_the_queue_did_not_hear_is_told_by_the_next_hub_before_it_says_anything(
+    hub: Hub, manager: FakeManager
+):
+    """Of a server that ran and of a request that waited: what was stopped neither failed nor comes back."""
+    for user in ("lena", "mike"):
+        await hub.spawn(user)
+    runs, waits = await manager.job(user="lena"), await manager.job(user="mike")
+    manager.admit(runs["id"])
+    await hub.until(lambda: hub.ready("lena"))
+    await manager.close()
+
+    for user in ("lena", "mike"):
+        response = await hub.ask(f"/users/{user}/server", method="DELETE")
+        assert response is not None
+        assert response.code in (202, 204)
+    await hub.until(lambda: _no_server(hub, "mike"))
+    await hub.kill(signal.SIGKILL)
+    hellos = len(manager.hellos)
+    await manager.open()
+    await hub.start()
+
+    await manager.wait_for(lambda: len(manager.hellos) > hellos)
+    assert {(runs["id"], "stopped"), (waits["id"], "cancelled")} <= {
+        (job["id"], job.get("end")) for job in manager.jobs.values()
+    }
+    assert manager.hellos[hellos]["holds"] == []
+
+
 class Browser:
     """Cookies and forms, as far as the Hub's own pages need them."""
 
@@ -279,11 +332,24 @@ def _collect(hub: Hub, user: str) -> asyncio.Task[list[dict[str, Any]]]:
     return asyncio.create_task(collect())
 
 
+async def _no_server(hub: Hub, user: str) -> bool:
+    return bool((await hub.server(user) or {}).get("stopped", True))
+
+
+async def _shut_down(hub: Hub, user: str) -> None:
+    """From within: it answers nothing any more."""
+    with suppress(HTTPClientError, OSError):
+        await AsyncHTTPClient().fetch(f"{await _address(hub, user)}exit")
+
+
 async def _ask_notebook(hub: Hub, user: str) -> dict[str, Any]:
+    response = await AsyncHTTPClient().fetch(f"{await _address(hub, user)}env")
+    document: dict[str, Any] = json.loads(response.body)
+    return document
+
+
+async def _address(hub: Hub, user: str) -> str:
     state = (await hub.server(user) or {})["state"]
     # The Hub has no proxy here: the notebook's address is read off the process itself.
     environment = Path(f"/proc/{state['pid']}/environ").read_bytes().split(b"\0")
-    url = next(e for e in environment if e.startswith(b"JUPYTERHUB_SERVICE_URL=")).split(b"=", 1)[1].decode()
-    response = await AsyncHTTPClient().fetch(f"{url}env")
-    document: dict[str, Any] = json.loads(response.body)
-    return document
+    return next(e for e in environment if e.startswith(b"JUPYTERHUB_SERVICE_URL=")).split(b"=", 1)[1].decode()

@@ -118,8 +118,10 @@ async def test_withdrawing_a_request_whose_answer_was_lost_finds_its_job(turn: T
     """The POST reached the queue, its answer nobody: the same request names the job, which is then stopped."""
     manager.post(turn.body)
     turn.posted = True
+    farewell = turn.farewell()
+    assert farewell is not None
 
-    await turn.withdraw()
+    assert await turn.queue.unsent.tell(farewell, within=5)
 
     job = await manager.job(user=turn.body["user"])
     assert job["end"] == "cancelled"
@@ -131,10 +133,8 @@ async def test_a_request_that_never_left_needs_no_withdrawal(turn: Turn, manager
     turn.queue.url = "http://127.0.0.1:1"
     with pytest.raises(QueueUnreachable) as unreachable:
         await turn._post()
-    turn.queue.url = manager.url
 
-    await turn.withdraw()
-
+    assert turn.farewell() is None
     assert not unreachable.value.received
     assert len(manager.posts) == posts
 
