@@ -38,7 +38,7 @@ HAPPENS = {
     Event.EXTEND: "It may run longer.",
     Event.WARN: "Its owner was told that the lease ends soon.",
     Event.RESTART: "It is to be stopped and started anew on the same GPUs.",
-    Event.STOP: "A person, the lease or a failure ends it.",
+    Event.STOP: "A person, the lease, a failure or its own exit ends it.",
     Event.REQUEUE: "It goes back to the queue, at its old place.",
     Event.GONE: "Its last process was seen gone. Only this frees its GPUs.",
 }

@@ -61,8 +61,8 @@ class Capacity(Configurable):
 
     1. set traits of `LocalCapacity`;
     2. override `LocalCapacity.read_gpus`, for GPUs of another vendor;
-    3. override `look`, `adopt` and `end`, for another place than this machine, and `prepare`, `release` and
-       `prepared` where a job needs a place of its own before it starts.
+    3. override `look`, `adopt` and `end`, for another place than this machine, `prepare`, `release` and
+       `prepared` where a job needs a place of its own before it starts, and `booted`.
     """
 
     instance = Unicode(
@@ -119,6 +119,10 @@ class Capacity(Configurable):
     def prepared(self) -> tuple[str, ...]:
         """The keys that `prepare` made something for, also before a restart; the manager releases ended ones."""
         return ()
+
+    def booted(self) -> float:
+        """Unix seconds: what ran before this moment ended with the machine; 0 where there is no such moment."""
+        return 0.0
 
     def about(self) -> str:
         """One sentence for people on what it gives out and from where; it waits for the driver."""

@@ -208,6 +208,10 @@ class LocalCapacity(Capacity):
         """The keys of all jobs that have a cgroup."""
         return self._table.cgroups.keys()
 
+    def booted(self) -> float:
+        """As the clock has it now: where that was set since, it is off by as much."""
+        return float(psutil.boot_time())
+
     def about(self) -> str:
         """Say which GPUs are given out and why, or why that cannot be told."""
         try:

@@ -5,6 +5,7 @@ Knows records and the transition table. Who writes a Change: manager.py. Who ask
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,11 @@ from ..model import End, Event, InvalidTransition, Job, NewJob, Placement, State
 
 WITHOUT_PROCESS = frozenset({State.QUEUED, State.HELD, State.ADMITTED})
 LAUNCHABLE = frozenset({State.ADMITTED, State.STARTING, State.RESTARTING})
+
+
+SHUT_DOWN = "It was shut down from within."
+UNSEEN = "It ended by itself; with what status is not known, for JupyterHub was restarted meanwhile or did not tell."
+REBOOTED = "The machine was restarted."
 
 
 class Refused(Exception):
@@ -107,6 +113,31 @@ def stop(
         return Change(event=event, by=by, note=note, detail={"end": str(end), "message": message}, fields=fields)
     fields = {"end": end, "message": message or note}
     return Change(event=Event.STOP, by=by, note=note, detail={"end": str(end), "message": message}, fields=fields)
+
+
+def exited(job: Job, *, launch: int, status: int | None, now: float, booted: float = 0.0) -> Change | None:
+    """Its server ended and nobody stopped it: well with status 0, else not. What nobody saw is not called a failure.
+
+    :param status: of its process, below 0 the signal that ended it, None: not known.
+    :param booted: Unix seconds; what ran before ended with the machine.
+    """
+    if job.launch != launch or job.state is not State.RUNNING:
+        return None
+    if status is None:
+        rebooted = job.started is not None and job.started < booted
+        end, message = (End.FAILED, REBOOTED) if rebooted else (End.COMPLETED, UNSEEN)
+    elif status == 0:
+        end, message = End.COMPLETED, SHUT_DOWN
+    else:
+        end, message = End.FAILED, f"The notebook {_status_words(status)}."
+    return stop(job, now=now, end=end, message=message)
+
+
+def _status_words(status: int) -> str:
+    if status > 0:
+        return f"ended with status {status}"
+    names = {each.value: f" ({each.name})" for each in signal.Signals}
+    return f"was ended by signal {-status}{names.get(-status, '')}"
 
 
 def cancel(job: Job, *, now: float, by: str, note: str = "") -> Change | None:

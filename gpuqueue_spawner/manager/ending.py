@@ -1,19 +1,23 @@
 """End what is on its way out: ask the Hub to stop the server, then end what is left of its processes.
 
-Knows the order and the patience. That the processes are gone is seen in watching.py; only that frees the GPUs.
+A server that ended by itself is on its way out too, once it is known how it ended. Knows the order and the patience.
+That the processes are gone is seen in watching.py; only that frees the GPUs.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 
 from ..capacity import Capacity, CapacityUnavailable
-from ..model import Job, State
+from ..model import End, InvalidTransition, Job, State
 from ..store import StoreUnavailable
+from . import decisions
+from .decisions import Change
 from .hub import HubAPI, HubUnavailable
 from .hubs import Hubs
 from .manager import Manager
@@ -23,7 +27,12 @@ log = logging.getLogger("gpuqueue")
 
 AGAIN_S = 1.0
 THREADS = 16  # jobs whose processes are ended at a time; each takes up to 13 s and little work
+HUB_S = 60.0  # a Hub that was away comes back within this; it knows who stopped what meanwhile, and how it ended
+EXIT_S = 20.0  # for its answer; it may first have to notice that this manager is back
 KILL_AFTER_S = 3.0  # between the request to end and the kill, for what outlived its server
+
+
+BY_ITSELF = frozenset({End.COMPLETED, End.FAILED})
 
 
 class Ending:
@@ -42,15 +51,23 @@ class Ending:
                 while True:
                     tasks = {id: task for id, task in tasks.items() if not task.done()}
                     for job in self.manager.queue.holding():
-                        if job.state is State.STOPPING and job.id not in tasks:
+                        if self._due(job) and job.id not in tasks:
                             tasks[job.id] = group.create_task(self._end(job), name=f"end job {job.id}")
                     await changes.next()
 
+    def _due(self, job: Job) -> bool:
+        lost = job.state is State.RUNNING and (job.id, job.launch) in self.watch.lost
+        return lost or job.state is State.STOPPING
+
     async def _end(self, job: Job) -> None:
         """Stay with one job until it is gone."""
-        if job.end is not None and self.hubs.present:  # else its start() goes on waiting in the Hub
+        if job.state is State.RUNNING:
+            await self._learn(job)
+        elif job.end is None or job.end in BY_ITSELF:
+            pass  # the Hub knows, and may be starting it anew: asked to stop the server, it would end that start
+        elif self.hubs.present:
             await self._ask(job)
-        elif job.end is not None:
+        else:
             await asyncio.sleep(self.manager.policy.stop_grace)
         while self._leaving(job):
             if await self._leads(job):
@@ -67,6 +84,39 @@ class Ending:
                 except HubUnavailable as error:
                     log.warning("job %s: %s", job.id, error)
                 await self._until_gone(job)  # the server saves and ends by itself
+
+    async def _learn(self, job: Job) -> None:
+        """Wait until somebody says how a server ended that nobody stopped, or until nobody will."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HUB_S):
+                await self._until(lambda: self.hubs.present or not self._runs(job))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(EXIT_S):
+                if await self._leads(job) and self._runs(job) and not self.hubs.held(job.key):
+                    await self._let_the_hub_look(job)
+                await self._until(lambda: not self._runs(job))
+        while self._runs(job):
+            await self._never_learnt(job)
+
+    async def _let_the_hub_look(self, job: Job) -> None:
+        """Asked to stop it, the Hub sees that it ended, tells how, and lets its owner start another one."""
+        try:
+            await self.hub.stop_server(job.user, job.server)
+        except HubUnavailable as error:
+            log.warning("job %s: %s", job.id, error)
+
+    async def _never_learnt(self, job: Job) -> None:
+        now, booted = self.manager.clock(), self.manager.room.booted
+
+        def exited(current: Job) -> Change | None:
+            return decisions.exited(current, launch=job.launch, status=None, now=now, booted=booted)
+
+        try:
+            with suppress(KeyError, InvalidTransition):  # it moved meanwhile
+                await self.manager.decide(job.id, exited)
+        except StoreUnavailable as error:
+            log.warning("job %s is ended later: %s", job.id, error)
+            await asyncio.sleep(AGAIN_S)
 
     async def _leads(self, job: Job) -> bool:
         """Whether this manager may end it: since one that was paused took its last look, it may run again.
@@ -92,9 +142,17 @@ class Ending:
         return done
 
     async def _until_gone(self, job: Job) -> None:
+        await self._until(lambda: not self._leaving(job))
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
         with self.manager.changes.subscribe() as changes:
-            while self._leaving(job):
+            while not condition():
                 await changes.next()
+
+    def _runs(self, job: Job) -> bool:
+        """Whether it is still the server that was lost."""
+        now = self.manager.queue.jobs.get(job.id)
+        return now is not None and (now.key, now.launch, now.state) == (job.key, job.launch, State.RUNNING)
 
     def _leaving(self, job: Job) -> bool:
         now = self.manager.queue.jobs.get(job.id)

@@ -45,6 +45,7 @@ class Room:
     nodes: tuple[Node, ...] = ()
     unknown: str = "The servers have not been looked at yet."
     seen: float = 0.0  #: Unix seconds of the last good look
+    booted: float = 0.0  #: Unix seconds, when the machine started; 0: it has no such moment
     marks: dict[str, NodeMark] = field(default_factory=dict)  #: what admins said of nodes
 
 

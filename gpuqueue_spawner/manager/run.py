@@ -42,6 +42,7 @@ class Office:
         """Put it together."""
         hubs = Hubs()
         hubs.came_or_went = manager.hub_is
+        manager.room.booted = capacity.booted()
         watch = Watch(manager, capacity)
         ending = Ending(manager, capacity, watch, hub, hubs)
         launching = Launching(manager, capacity, watch, ending, secret=secret, instance=capacity.instance)

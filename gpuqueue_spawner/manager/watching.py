@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from ..capacity import Capacity, CapacityUnavailable, Mark, Observation, Process
-from ..model import End, InvalidTransition, Job, Node, State
+from ..model import InvalidTransition, Job, Node, State
 from ..store import StoreUnavailable
 from . import decisions
 from .changes import NODES
@@ -53,6 +53,8 @@ class Watch:
         self.manager = manager
         self.capacity = capacity
         self.strays: tuple[Stray, ...] = ()
+        #: jobs that run, by id and launch, and whose server was gone at the last look
+        self.lost: frozenset[tuple[int, int]] = frozenset()
         self.ring = asyncio.Event()  #: look now
         self._clock = clock
         self._look_s = look_s
@@ -63,6 +65,7 @@ class Watch:
 
     async def run(self) -> None:
         """Look until cancelled."""
+        self.lost = frozenset()
         self._show(unknown=Room().unknown)  # what this process saw when it led before may be hours old
         remembered = False
         while True:
@@ -109,9 +112,12 @@ class Watch:
         self._take(observation)
         async with self._looked:
             self._looked.notify_all()
-        for job in self.manager.queue.holding():
-            if versions.get(job.id) == job.version:  # else it moved since the look began: what was seen is too old
-                await self._conclude(job, observation.jobs.get(job.key, ()))
+        # Of those that moved since the look began, what was seen is too old.
+        still = [job for job in self.manager.queue.holding() if versions.get(job.id) == job.version]
+        self._lose({(job.id, job.launch) for job in still if _lost(job, observation.jobs.get(job.key, ()))})
+        for job in still:
+            if job.state is State.STOPPING and not observation.jobs.get(job.key):
+                await self._conclude(job)
 
     def _blind(self, error: CapacityUnavailable | OSError) -> None:
         words = error.words if isinstance(error, CapacityUnavailable) else "This machine does not say what is free."
@@ -140,23 +146,23 @@ class Watch:
             self.manager.changes.publish(NODES)
             self.manager.wake.set()
 
-    async def _conclude(self, job: Job, processes: tuple[Process, ...]) -> None:
-        """What this look means for one job."""
+    def _lose(self, jobs: set[tuple[int, int]]) -> None:
+        """How these ended is found out in ending.py."""
+        before, self.lost = self.lost, frozenset(jobs)
+        self.manager.changes.publish(*(id for id, _ in self.lost - before))
+
+    async def _conclude(self, job: Job) -> None:
+        """Its last process is gone: what it held is free."""
         policy, now = self.manager.policy, self.manager.clock()
 
-        def seen(decision: Callable[[Job], Change | None]) -> Callable[[Job], Change | None]:
-            """Decide only on the job as it was when the look began."""
-            return lambda current: decision(current) if current.version == job.version else None
+        def gone(current: Job) -> Change | None:
+            """Only of the job as it was when the look began."""
+            known = current.version == job.version
+            return decisions.gone(current, now=now, retry_delay=policy.retry_delay) if known else None
 
         with suppress(KeyError, InvalidTransition):  # it moved meanwhile: the next look tells
-            if job.state is State.STOPPING and not processes:
-                gone = seen(lambda job: decisions.gone(job, now=now, retry_delay=policy.retry_delay))
-                if (await self.manager.decide(job.id, gone)).version > job.version:
-                    await self._release(job.key)
-            elif job.state is State.RUNNING and not _serves(job, processes):
-                message = "The notebook's process ended."
-                failed = seen(lambda job: decisions.stop(job, now=now, end=End.FAILED, message=message))
-                await self.manager.decide(job.id, failed)
+            if (await self.manager.decide(job.id, gone)).version > job.version:
+                await self._release(job.key)
 
     async def _release(self, key: str) -> None:
         try:
@@ -176,11 +182,13 @@ class Watch:
         return tuple(self._seen_processes.get(key, ()))
 
 
-def _serves(job: Job, processes: tuple[Process, ...]) -> bool:
-    """Whether the job's server process is among these; a kernel that outlived it is not it."""
+def _lost(job: Job, processes: tuple[Process, ...]) -> bool:
+    """Whether it should run and its server process is not among these; a kernel that outlived it is not it."""
+    if job.state is not State.RUNNING:
+        return False
     if job.pid is None:
-        return bool(processes)
-    return any((each.pid, each.started) == (job.pid, job.pid_started) for each in processes)
+        return not processes
+    return all((each.pid, each.started) != (job.pid, job.pid_started) for each in processes)
 
 
 def _without(node: Node, taken: set[str]) -> Node:

@@ -182,6 +182,13 @@ class FailedInput(Input):
     message: Annotated[str, BeforeValidator(legible)] = ""
 
 
+class ExitedInput(Input):
+    """A server ended that nobody stopped."""
+
+    launch: Launch
+    status: Annotated[int, Field(ge=-255, le=255)] | None  #: below 0 a signal, None: not known
+
+
 class StopInput(Input):
     """The Hub stops a server, or cancels its start."""
 

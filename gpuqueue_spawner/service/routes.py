@@ -51,6 +51,7 @@ def application(*, prefix: str, settings: dict[str, Any]) -> Application:
             (SPAWNER + r"jobs/([0-9a-f]{32})/launch", spawner_jobs.LaunchJob),
             (SPAWNER + r"jobs/([0-9a-f]{32})/ready", spawner_jobs.ReadyJob),
             (SPAWNER + r"jobs/([0-9a-f]{32})/failed", spawner_jobs.FailedJob),
+            (SPAWNER + r"jobs/([0-9a-f]{32})/exited", spawner_jobs.ExitedJob),
             (SPAWNER + r"jobs/([0-9a-f]{32})/stop", spawner_jobs.StopJob),
             (SPAWNER + "claims", spawner_jobs.Claims),
             (SPAWNER + "stream", spawner_stream.Stream),

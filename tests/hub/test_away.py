@@ -156,6 +156,35 @@ def test_a_second_manager_stands_by_and_takes_over() -> None:
             second.stop()
 
 
+@pytest.mark.parametrize("hub_too", [False, True], ids=["manager", "manager-and-hub"])
+def test_what_was_stopped_while_the_manager_was_away_was_stopped_by_its_owner(hub_too: bool) -> None:
+    """Neither did the server fail, nor does the request that waited come back; also when the Hub dies meanwhile."""
+    with site(gpus=1) as it:
+        alice, bob = somebody(it), somebody(it)
+        alice.start("gpu1")
+        ran = alice.job_is("running")
+        bob.start("gpu1")
+        waited = bob.job_is("queued")
+
+        it.manager.kill()
+        for person in (alice, bob):
+            assert person.stop().status_code in (202, 204)
+        until(lambda: not any(p.server() for p in (alice, bob)), within=40, what="the Hub ended both", story=it.story)
+        assert not it.processes()
+        if hub_too:
+            it.hub.kill()
+            it.hub.start()
+        it.manager.start()
+        it.wait()
+
+        for person, job, end in ((alice, ran, "stopped"), (bob, waited, "cancelled")):
+            person.no_job(within=60)
+            ended = person.queue("GET", f"jobs/{job['id']}").json()["job"]
+            assert (ended["end"], ended["by"]) == (end, person.name), it.story()
+        time.sleep(3)
+        assert not any(person.server() for person in (alice, bob)), "nothing was handed back"
+
+
 def test_a_full_disk_refuses_new_requests_with_words_and_loses_none() -> None:
     """SQLite on a file system of one megabyte."""
     if os.geteuid():

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+import requests
 
 from tests.services.program import until
-from tests.services.site import Site
+from tests.services.site import Site, site
 from tests.services.visitor import Visitor
 
 Person = Callable[[Site], Visitor]
@@ -130,7 +134,63 @@ def test_a_notebook_that_ends_by_itself_gives_its_gpus_back(any_site: Site, pers
 
     alice.no_job(within=15)
     ended = alice.queue("GET", f"jobs/{job['id']}").json()["job"]
-    assert (ended["end"], bool(ended["message"])) == ("failed", True)
+    assert (ended["end"], ended["message"]) == ("failed", "The notebook was ended by signal 9 (SIGKILL).")
+
+
+def test_a_notebook_that_was_shut_down_from_within_is_finished(any_site: Site, person: Person) -> None:
+    """Its server ended by itself, with status 0; the Hub knows it at once, and a new one may be started."""
+    alice = person(any_site)
+    alice.start("gpu4")
+    job = alice.job_is("running")
+
+    shut_down(alice)
+
+    alice.no_job(within=30)
+    ended = alice.queue("GET", f"jobs/{job['id']}").json()["job"]
+    assert (ended["end"], ended["message"], ended["by"]) == ("completed", "It was shut down from within.", "")
+    until(lambda: alice.server() is None, within=30, what="the Hub knows of no server")
+    alice.start("gpu4")
+    assert alice.job_is("running")["id"] > job["id"]
+
+
+def test_whose_end_nobody_saw_is_told_so_and_not_called_failed(own_site: Site, person: Person) -> None:
+    """A Hub that was restarted is not the parent of what runs, and learns no status."""
+    alice = person(own_site)
+    alice.start("gpu1")
+    job = alice.job_is("running")
+    own_site.hub.kill()
+    own_site.hub.start()
+    own_site.wait()
+
+    shut_down(alice)
+
+    alice.no_job(within=60)
+    ended = alice.queue("GET", f"jobs/{job['id']}").json()["job"]
+    assert ended["end"] == "completed"
+    assert "with what status is not known" in ended["message"]
+
+
+def test_shut_down_in_a_real_notebook_server_is_no_failure() -> None:
+    """File > Shut Down of JupyterLab asks the server for it, which then ends with status 0."""
+    command = f'c.Spawner.cmd = ["{Path(sys.executable).parent}/jupyterhub-singleuser"]'
+    with site(gpus=1, hub_more=f"{command}\nc.QueueingMixin.launch_timeout = 120") as it:
+        alice = Visitor(it, "alice").login()
+        alice.start("gpu1")
+        job = alice.job_is("running", within=120)
+
+        headers = {"Authorization": f"token {alice.token()}"}
+        answer = requests.post(f"{it.url}/user/alice/api/shutdown", headers=headers, timeout=30)
+
+        assert answer.ok, answer.text
+        alice.no_job(within=60)
+        assert alice.queue("GET", f"jobs/{job['id']}").json()["job"]["end"] == "completed"
+
+
+def shut_down(person: Visitor) -> None:
+    """The small notebook ends itself, and answers nothing any more."""
+    url = person.environment()["JUPYTERHUB_SERVICE_URL"]
+    with contextlib.suppress(requests.ConnectionError):
+        requests.get(f"{url}exit", timeout=10)
 
 
 def test_the_waiting_page_gets_its_data_from_the_hub(any_site: Site, person: Person) -> None:

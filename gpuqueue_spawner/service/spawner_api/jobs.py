@@ -1,4 +1,4 @@
-"""A spawner's job: asked for, launched, ready, failed, stopped. Each handler checks, makes one call, answers."""
+"""A spawner's job, from the request to its end. Each handler checks, makes one call, answers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ...model import End, Job, State
 from .. import records
 from ..base import Base, SpawnerHandler
 from ..errors import NotFound
-from ..inputs import ClaimInput, FailedInput, JobInput, LaunchInput, ReadyInput, StopInput, read
+from ..inputs import ClaimInput, ExitedInput, FailedInput, JobInput, LaunchInput, ReadyInput, StopInput, read
 
 
 class SpawnerJob(SpawnerHandler):
@@ -94,6 +94,20 @@ class FailedJob(SpawnerJob):
                 lambda job: decisions.failed(job, launch=given.launch, message=message, retries=retries),
             )
         )
+
+
+class ExitedJob(SpawnerJob):
+    """A server ended that nobody stopped."""
+
+    async def post(self, key: str) -> None:
+        """200, 404, 503. Of a launch that is not the current one, or a job that does not run, it changes nothing."""
+        given = read(ExitedInput, self.json_body())
+        now, booted = self.manager.clock(), self.manager.room.booted
+
+        def exited(job: Job) -> decisions.Change | None:
+            return decisions.exited(job, launch=given.launch, status=given.status, now=now, booted=booted)
+
+        self.show(await self.manager.decide(self.job_id(key), exited))
 
 
 class StopJob(SpawnerJob):

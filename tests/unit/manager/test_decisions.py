@@ -234,3 +234,34 @@ def test_a_clock_that_was_set_back_makes_no_failed_launch_wait_for_longer_than_i
     waiting = job(State.QUEUED, not_before=NOW + ahead)
 
     assert decisions.not_before(waiting, now=NOW, retry_delay=5.0) - NOW == waits
+
+
+@pytest.mark.parametrize(
+    ("status", "booted", "end", "words"),
+    [
+        (0, 0.0, End.COMPLETED, "It was shut down from within."),
+        (3, 0.0, End.FAILED, "The notebook ended with status 3."),
+        (-9, 0.0, End.FAILED, "The notebook was ended by signal 9 (SIGKILL)."),
+        (-200, 0.0, End.FAILED, "The notebook was ended by signal 200."),
+        (None, 0.0, End.COMPLETED, decisions.UNSEEN),
+        (None, 600.0, End.FAILED, "The machine was restarted."),
+        (0, 600.0, End.COMPLETED, "It was shut down from within."),
+    ],
+)
+def test_a_server_that_ended_by_itself_did_well_or_failed_by_its_status(
+    status: int | None, booted: float, end: End, words: str
+) -> None:
+    """Where nobody saw the status, that is what is said: no failure is claimed, but for a machine that went down."""
+    running = job(State.RUNNING, started=500.0)
+
+    change = decisions.exited(running, launch=1, status=status, now=NOW, booted=booted)
+
+    assert change is not None
+    assert (change.event, change.fields["end"], change.fields["message"]) == (Event.STOP, end, words)
+    assert change.by == ""
+
+
+def test_the_end_of_another_launch_or_of_what_was_stopped_says_nothing() -> None:
+    assert decisions.exited(job(State.RUNNING), launch=2, status=0, now=NOW) is None
+    for state in (State.STARTING, State.RESTARTING, State.STOPPING, State.ENDED, State.QUEUED):
+        assert decisions.exited(job(state), launch=1, status=0, now=NOW) is None

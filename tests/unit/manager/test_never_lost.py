@@ -221,6 +221,20 @@ class Histories(RuleBasedStateMachine):
     def look(self, office: str) -> None:
         self.act(self.of(office), self.of(office).watch.look())
 
+    @rule(office=who, number=numbers, status=st.sampled_from([0, 1, -9, None]))
+    def it_is_told_how_a_server_ended(self, office: str, number: int, status: int | None) -> None:
+        """Of one whose process is gone, also late, and more than once."""
+        jobs = self.of(office).manager.queue.jobs
+        lost = [job for _, job in sorted(jobs.items()) if (job.id, job.launch) in self.of(office).watch.lost]
+        if lost:
+            it = lost[number % len(lost)]
+            self.act(
+                self.of(office),
+                self.of(office).manager.decide(
+                    it.id, lambda job: decisions.exited(job, launch=it.launch, status=status, now=self.world.now)
+                ),
+            )
+
     @rule(office=who)
     def leases(self, office: str) -> None:
         manager = self.of(office).manager

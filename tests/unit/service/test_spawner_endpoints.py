@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from gpuqueue_spawner.service.inputs import (
     ClaimInput,
+    ExitedInput,
     FailedInput,
     FormInput,
     JobInput,
@@ -30,6 +31,7 @@ PATHS = {
     "jobs/KEY/launch": LaunchInput,
     "jobs/KEY/ready": ReadyInput,
     "jobs/KEY/failed": FailedInput,
+    "jobs/KEY/exited": ExitedInput,
     "jobs/KEY/stop": StopInput,
     "jobs/ffffffffffffffffffffffffffffffff/stop": StopInput,
     "jobs/ffffffffffffffffffffffffffffffff/launch": LaunchInput,
