@@ -19,6 +19,7 @@ from .spawner.advice import advise_once
 from .spawner.client import QueueClient
 from .spawner.form import TEMPLATES
 from .spawner.openjobs import open_jobs
+from .spawner.unsent import FILE
 
 PAGES = (str(TEMPLATES), str(Path(__file__).parent / "service" / "static"))  #: pages, and what they include
 
@@ -53,6 +54,7 @@ def configure(
     reader_groups: Iterable[str] = (),
     named_servers: int = 0,
     service_url: str | None = None,
+    unsent_file: str | Path = FILE,
     spawner_class: Any = "gpuqueue_spawner.spawner.GPUQueueLocalSpawner",
 ) -> None:
     """Set up a Hub for the queue. Adds to the site's services, roles, template paths and tornado settings.
@@ -68,6 +70,7 @@ def configure(
     :param readers: names with `custom:gpuqueue:read`, `reader_groups` likewise.
     :param named_servers: how many named servers each user may have; needs a `username_pattern` without `-`.
     :param service_url: address of the manager as the proxy reaches it, where that differs from `manager_url`.
+    :param unsent_file: where this Hub keeps what the queue could not be told while it did not answer.
     :param spawner_class: used where the site has not set `c.JupyterHub.spawner_class`.
     """
     hub = c.JupyterHub
@@ -88,11 +91,13 @@ def configure(
     c.QueueingMixin.manager_url = manager_url
     secret_file = str(Path(spawner_secret_file).resolve())
     c.QueueingMixin.spawner_secret_file = secret_file
-    asked = open_jobs(manager_url, secret_file)
+    unsent = str(Path(unsent_file).absolute())
+    c.QueueingMixin.unsent_file = unsent
+    asked = open_jobs(manager_url, secret_file, unsent)
     _update(hub, "template_vars", {"gpuqueue_open_job": lambda user: asked})  # the Hub calls what it finds there
     if _unset(hub, "spawner_class"):
         hub.spawner_class = spawner_class
-    _connect(manager_url, secret_file)
+    _connect(manager_url, secret_file, unsent)
 
 
 def _add_service(hub: Any, *, url: str, token: str) -> None:
@@ -185,13 +190,13 @@ def refuses_hyphens(pattern: str) -> bool:
     return not re.search(r"-|\.|\[\^|\\[SWDPpxuUN]|\|", in_class)
 
 
-def _connect(url: str, secret_file: str) -> None:
+def _connect(url: str, secret_file: str, unsent_file: str) -> None:
     """Open the stream now where the Hub's loop already runs, as it does while its configuration file is read."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return  # another command reads the file: no Hub, nothing to hold
-    QueueClient.shared(url=url, secret_file=secret_file).start()
+    QueueClient.shared(url=url, secret_file=secret_file, unsent_file=unsent_file).start()
     advise_once(traitlets.log.get_logger())
 
 

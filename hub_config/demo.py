@@ -111,6 +111,7 @@ configure(
     manager_url=f"http://127.0.0.1:{PORTS['manager']}",
     service_token=secret("hub_token"),
     spawner_secret_file=PRIVATE / "spawner_secret",
+    unsent_file=PRIVATE / "unsent.json",
     admin_groups=["DGX-Admins"],
     named_servers=3,
 )

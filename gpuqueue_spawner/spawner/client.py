@@ -88,7 +88,7 @@ class QueueClient:
         self._http = SimpleAsyncHTTPClient(force_instance=True, max_clients=500, max_body_size=BODY_LIMIT)
 
     @classmethod
-    def shared(cls, *, url: str, secret_file: str) -> QueueClient:
+    def shared(cls, *, url: str, secret_file: str, unsent_file: str = FILE) -> QueueClient:
         """The one client of this process and loop for a queue, made on first use.
 
         :raises RuntimeError: no event loop runs.
@@ -96,7 +96,7 @@ class QueueClient:
         key = (asyncio.get_running_loop(), url.rstrip("/"))
         client = cls._shared.get(key)
         if client is None:
-            client = cls._shared[key] = cls(url=url, secret_file=secret_file, unsent=Path(FILE).absolute())
+            client = cls._shared[key] = cls(url=url, secret_file=secret_file, unsent=Path(unsent_file).absolute())
         return client
 
     def start(self) -> None:

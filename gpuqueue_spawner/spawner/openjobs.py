@@ -27,11 +27,11 @@ class OpenJob:
     of: int | None = None
 
 
-def open_jobs(url: str, secret_file: str) -> Callable[[str, str], Awaitable[OpenJob]]:
+def open_jobs(url: str, secret_file: str, unsent_file: str) -> Callable[[str, str], Awaitable[OpenJob]]:
     """Make the function that a page asks with the names of user and server."""
 
     async def open_job(user: str, server: str) -> OpenJob:
-        queue = QueueClient.shared(url=url, secret_file=secret_file)
+        queue = QueueClient.shared(url=url, secret_file=secret_file, unsent_file=unsent_file)
         try:
             answer = await queue.post("/spawner/v1/form", {"user": user, "server": server}, within=LIMIT_S)
         except (QueueUnreachable, QueueRefused):

@@ -23,7 +23,7 @@ from .jobs import JobView, Permit
 from .profiles import ProfileReader, Rules, Wish, read_wish
 from .progress import Progress
 from .turns import Turn
-from .unsent import JOBS, Message
+from .unsent import FILE, JOBS, Message
 from .users import Identity
 
 T = TypeVar("T")
@@ -66,6 +66,17 @@ class QueueingMixin(Spawner):  # type: ignore[misc]  # JupyterHub ships no types
         File with the secret that this Hub's spawners show to the queue manager; mode 0600.
 
         It is good for the spawner's requests only. `gpuqueue_spawner.hub.configure()` sets it.
+
+        .. versionadded:: 0.1
+        """,
+    )
+    unsent_file = Unicode(
+        FILE,
+        config=True,
+        help="""
+        File that keeps what the queue could not be told while it did not answer.
+
+        A relative name is one in the Hub's working folder. It must outlive the Hub's process. `gpuqueue_spawner.hub.configure()` sets it.
 
         .. versionadded:: 0.1
         """,
@@ -210,7 +221,9 @@ class QueueingMixin(Spawner):  # type: ignore[misc]  # JupyterHub ships no types
     @property
     def queue(self) -> QueueClient:
         """The Hub's one connection to the queue."""
-        client = QueueClient.shared(url=self.manager_url, secret_file=self.spawner_secret_file)
+        client = QueueClient.shared(
+            url=self.manager_url, secret_file=self.spawner_secret_file, unsent_file=self.unsent_file
+        )
         client.start()
         return client
 

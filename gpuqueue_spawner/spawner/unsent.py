@@ -1,6 +1,6 @@
 """What the queue must be told even though it does not answer: that a server was stopped, and how one ended.
 
-Kept in order, in memory and in a file of the Hub's working folder, from before the first try until the queue has
+Kept in order, in memory and in a file, from before the first try until the queue has
 answered: neither the queue's absence nor the end of this Hub loses it. Who speaks: queueing.py. Over what: client.py.
 """
 
@@ -20,7 +20,7 @@ import traitlets.log
 from .errors import QueueRefused, QueueUnreachable
 
 JOBS = "/spawner/v1/jobs"
-FILE = "gpuqueue_unsent.json"  #: in the Hub's working folder, like JupyterHub's own files
+FILE = "gpuqueue_unsent.json"  #: in the Hub's working folder, as JupyterHub's own files are
 
 
 @dataclass(frozen=True, kw_only=True)
