@@ -76,7 +76,8 @@ class QueueingMixin(Spawner):  # type: ignore[misc]  # JupyterHub ships no types
         help="""
         File that keeps what the queue could not be told while it did not answer.
 
-        A relative name is one in the Hub's working folder. It must outlive the Hub's process. `gpuqueue_spawner.hub.configure()` sets it.
+        A relative name is one in the Hub's working folder. It must outlive the Hub's process.
+        `gpuqueue_spawner.hub.configure()` sets it.
 
         .. versionadded:: 0.1
         """,
