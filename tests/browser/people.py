@@ -40,6 +40,7 @@ class Reader:
 
     def close(self) -> None:
         """Close the browser; what runs or waits goes on."""
+        self.context.unroute_all(behavior="ignoreErrors")  # an open page may just be asking through one
         self.context.close()
 
     # ---- ways ------------------------------------------------------------------------------------------------------
