@@ -92,11 +92,15 @@ class Ending:
                 await self._until(lambda: self.hubs.present or not self._runs(job))
         with suppress(TimeoutError):
             async with asyncio.timeout(EXIT_S):
-                if await self._leads(job) and self._runs(job) and not self.hubs.held(job.key):
+                if await self._leads(job) and self._runs(job) and self._may_look(job):
                     await self._let_the_hub_look(job)
                 await self._until(lambda: not self._runs(job))
         while self._runs(job):
             await self._never_learnt(job)
+
+    def _may_look(self, job: Job) -> bool:
+        """Not when it would stop another server: one that starts anew, or one that a restored queue does not know."""
+        return not self.hubs.held(job.key) and not self.watch.another_may_run(job.key)
 
     async def _let_the_hub_look(self, job: Job) -> None:
         """Asked to stop it, the Hub sees that it ended, tells how, and lets its owner start another one."""

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
 
 FAULTS = (OSError, HTTPClientError, TimeoutError)  # HTTP 599 of tornado is an HTTPClientError
+WORDS_MAX = 800  # the names of user and server may have 255 characters each, and what was refused stands behind them
 PAGES = "application/jupyterhub-pagination+json"  # without it the Hub cuts a long list off and does not say so
 
 
@@ -26,7 +27,8 @@ class Started(enum.Enum):
     """What the Hub answered to "start this server"."""
 
     ACCEPTED = enum.auto()
-    ACTIVE = enum.auto()  # it runs, starts or stops already
+    RUNNING = enum.auto()  # a server of this name lives: the Hub has looked
+    PENDING = enum.auto()  # it starts or stops already
     NO_USER = enum.auto()
     REFUSED = enum.auto()
 
@@ -61,8 +63,10 @@ class HubAPI:
         words = _words(response)
         if response.code == 404:
             return Started.NO_USER, words
-        if response.code == 400 and ("already running" in words or "pending" in words):
-            return Started.ACTIVE, words
+        if response.code == 400 and words.endswith(" is already running"):
+            return Started.RUNNING, words
+        if response.code == 400 and " is pending " in words:
+            return Started.PENDING, words
         return Started.REFUSED, words
 
     async def stop_server(self, user: str, server: str) -> bool:
@@ -138,6 +142,6 @@ def _page(body: bytes) -> tuple[list[HubUser], int | None]:
 def _words(response: HTTPResponse) -> str:
     """The Hub's own message, shortened; never the whole answer."""
     try:
-        return str(json.loads(response.body)["message"])[:300]
+        return str(json.loads(response.body)["message"])[:WORDS_MAX]
     except (ValueError, KeyError, TypeError):
         return str(response.reason)

@@ -9,16 +9,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from ..model import End, InvalidTransition, Job, State
-from ..store import StoreUnavailable
-from . import decisions
-from .decisions import Refused
+from ..store import DeviceTaken, StoreUnavailable
+from . import decisions, finding
+from .decisions import WITHOUT_PROCESS, Change, Refused
 from .hub import HubAPI, HubUnavailable, HubUser, Started
 from .hubs import Hubs
 from .manager import Manager
+from .watching import Watch
 
 log = logging.getLogger("gpuqueue")
 
@@ -51,8 +54,8 @@ class Patience:
 class Resume:
     """Brings jobs and the Hub's servers together again."""
 
-    def __init__(self, manager: Manager, hubs: Hubs, hub: HubAPI) -> None:
-        self.manager, self.hubs, self.hub = manager, hubs, hub
+    def __init__(self, manager: Manager, hubs: Hubs, hub: HubAPI, watch: Watch) -> None:
+        self.manager, self.hubs, self.hub, self.watch = manager, hubs, hub, watch
         self._patience: dict[int, Patience] = {}
         self._missing: frozenset[int] = frozenset()  # running jobs whose server the Hub did not list at the last look
         self._compared = 0.0
@@ -84,6 +87,8 @@ class Resume:
         for job in self._unheld(now):
             await self._post(job)
             await asyncio.sleep(1 / PER_SECOND)
+        for job in self.watch.relaunched():
+            await self._take_over(job)
         await self._give_back()
         if now - self._compared > COMPARE_S:
             self._compared = now
@@ -113,7 +118,7 @@ class Resume:
         patience = self._patience[job.id]
         patience.next = time.monotonic() + patience.wait
         patience.wait = min(patience.wait * 2, AGAIN_MAX_S)
-        if job.state is State.RESTARTING and not await self.hub.stop_server(job.user, job.server):
+        if job.state is State.RESTARTING and not await self._stopped(job):
             patience.next, patience.wait = time.monotonic() + 1, AGAIN_S  # it is still ending
             return
         if self._moved(job):
@@ -128,9 +133,46 @@ class Resume:
             await self._decide(
                 job, lambda job: decisions.stop(job, now=self.manager.clock(), end=end, message=GONE_USER)
             )
+        elif answer is Started.RUNNING:
+            await self._runs_already(job)
         elif answer is Started.REFUSED and job.state is State.STARTING:
             note = f"JupyterHub did not start it again: {words}"
             await self._decide(job, lambda now: decisions.unlaunch(now, launch=job.launch, message=note))
+
+    async def _stopped(self, job: Job) -> bool:
+        """Whether the server of a job that is to be started anew is gone."""
+        running = self.watch.running(job.key)
+        if running is not None and running.launch > job.launch:
+            await self._take_over(job)  # it was started anew: the database is older
+            return False
+        return self.watch.another_may_run(job.key) or await self.hub.stop_server(job.user, job.server)
+
+    async def _runs_already(self, job: Job) -> None:
+        """The Hub has looked, and a server of this name lives: the database is older, it was restored from a copy."""
+        if self.manager.room.unknown:
+            return  # nobody can tell whose it is
+        running = self.watch.running(job.key)
+        if running is not None and running.of(job):
+            await self._take_over(job)
+        elif not self.watch.processes(job.key) or job.state in WITHOUT_PROCESS:  # else its end would end them
+            log.warning("job %s: the Hub runs another server of %s (%r)", job.id, job.user, job.server)
+            await self._decide(job, lambda job: finding.superseded(job, now=self.manager.clock()))
+
+    async def _take_over(self, job: Job) -> None:
+        """Write down that it runs; what was interrupted goes on at the next time."""
+        try:
+            while (running := self.watch.running(job.key)) is not None:
+                step = partial(finding.found, running=running, now=self.manager.clock())
+                moved = await self._decide(job, step)
+                if moved is None or moved.version == job.version:
+                    return
+                job = moved
+        except DeviceTaken as error:  # by a job that ended since the copy was made, which is being found out
+            log.warning("resume: %s", error)
+            if job.id in self._patience:
+                self._patience[job.id].wait = AGAIN_S
+        finally:
+            self.watch.ring.set()  # what it has is not a stranger's any more
 
     def _moved(self, job: Job) -> bool:
         return self.manager.queue.jobs.get(job.id) != job or self.hubs.held(job.key)
@@ -165,9 +207,10 @@ class Resume:
                 await self._decide(job, lambda job: decisions.restart(job, by="", note=LOST))
         self._missing = missing
 
-    async def _decide(self, job: Job, decision) -> None:  # type: ignore[no-untyped-def]
+    async def _decide(self, job: Job, decision: Callable[[Job], Change | None]) -> Job | None:
         with suppress(KeyError, InvalidTransition, Refused):  # it moved meanwhile: the next look tells
-            await self.manager.decide(job.id, decision)
+            return await self.manager.decide(job.id, decision)
+        return None
 
 
 def _grace(job: Job) -> float:

@@ -51,7 +51,7 @@ class Office:
             watch=watch,
             ending=ending,
             launching=launching,
-            resume=Resume(manager, hubs, hub),
+            resume=Resume(manager, hubs, hub, watch),
             hubs=hubs,
         )
 

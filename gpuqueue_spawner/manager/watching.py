@@ -14,11 +14,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from ..capacity import Capacity, CapacityUnavailable, Mark, Observation, Process
-from ..model import InvalidTransition, Job, Node, State
+from ..model import InvalidTransition, Job, Node, Placement, State
 from ..store import StoreUnavailable
 from . import decisions
 from .changes import NODES
 from .decisions import Change
+from .finding import Running
 from .manager import Manager, Room
 from .threads import OneThread
 
@@ -61,6 +62,7 @@ class Watch:
         self._thread = OneThread("capacity")
         self._seen = clock()  #: when the last good look began
         self._seen_processes: Mapping[str, tuple[Process, ...]] = {}
+        self._seen_marks: Mapping[str, Mark] = {}
         self._looked = asyncio.Condition()
 
     async def run(self) -> None:
@@ -108,13 +110,14 @@ class Watch:
             self._blind(error)
             return
         self._seen = begun
-        self._seen_processes = observation.jobs
+        self._seen_processes, self._seen_marks = observation.jobs, observation.marked
         self._take(observation)
         async with self._looked:
             self._looked.notify_all()
         # Of those that moved since the look began, what was seen is too old.
         still = [job for job in self.manager.queue.holding() if versions.get(job.id) == job.version]
-        self._lose({(job.id, job.launch) for job in still if _lost(job, observation.jobs.get(job.key, ()))})
+        gone = {(job.id, job.launch) for job in still if _lost(job, observation.jobs.get(job.key, ()))}
+        self._lose(gone - {(job.id, job.launch) for job in self.relaunched()})
         for job in still:
             if job.state is State.STOPPING and not observation.jobs.get(job.key):
                 await self._conclude(job)
@@ -128,13 +131,16 @@ class Watch:
 
     def _take(self, observation: Observation) -> None:
         # What is only admitted has no process: one that carries its mark is none that this queue permitted.
-        holding = {job.key for job in self.manager.queue.holding() if job.state is not State.ADMITTED}
+        holding = {job.key: job.placement for job in self.manager.queue.holding() if job.state is not State.ADMITTED}
         self.strays = tuple(
             Stray(key=key, processes=processes, devices=observation.marked.get(key, Mark(launch=0)).devices)
             for key, processes in sorted(observation.jobs.items())
             if key not in holding and processes
         )
         taken = {device for stray in self.strays for device in stray.devices}
+        for key, placement in holding.items():  # of a restored backup: launched anew since, and elsewhere
+            given = placement.devices if placement else ()
+            taken |= {*observation.marked.get(key, Mark(launch=0)).devices} - {*given}
         self.manager.room.seen = self.manager.clock()
         self._show(nodes=tuple(_without(node, taken) for node in observation.nodes))
 
@@ -176,6 +182,28 @@ class Watch:
         self.ring.set()
         async with self._looked:
             await self._looked.wait_for(lambda: self._seen >= since and not self._seen_processes.get(key))
+
+    def running(self, key: str) -> Running | None:
+        """What lives of a job, by the mark that its processes carry; None: nothing does, or it is not known where."""
+        processes, mark = self.processes(key), self._seen_marks.get(key)
+        if not processes or mark is None:
+            return None
+        server = min(processes, key=lambda process: (process.started, process.pid))  # all others descend from it
+        for node in self.manager.room.nodes:
+            if {device.id for device in node.devices}.issuperset(mark.devices):
+                place = Placement(node=node.name, devices=mark.devices)
+                return Running(launch=mark.launch, placement=place, pid=server.pid, pid_started=server.started)
+        return None
+
+    def relaunched(self) -> tuple[Job, ...]:
+        """Jobs that run, in a later launch than the queue knows of."""
+        running = [job for job in self.manager.queue.holding() if job.state is State.RUNNING]
+        marks = self._seen_marks
+        return tuple(job for job in running if job.key in marks and marks[job.key].launch > job.launch)
+
+    def another_may_run(self, key: str) -> bool:
+        """Whether a server that the queue does not know may have taken a job's name: it must not be stopped for it."""
+        return bool(self.strays) and not self.processes(key)
 
     def processes(self, key: str) -> tuple[Process, ...]:
         """The job's processes at the last look."""

@@ -212,40 +212,105 @@ def test_a_full_disk_refuses_new_requests_with_words_and_loses_none() -> None:
         small.rmdir()
 
 
+def back_up(at: Site) -> Path:
+    """A copy of the queue's database, made while it is in use."""
+    copy = at.folder / "copy.sqlite"
+    database = f"sqlite:///{at.folder}/gpuqueue.sqlite"
+    command = [at.python, "-m", "gpuqueue_spawner.cli", "backup", str(copy), "--db", database]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **at.manager.env})
+    assert done.returncode == 0, done.stderr
+    return copy
+
+
+def admin_page(at: Site, admin: Visitor) -> str:
+    headers = {"Authorization": f"token {admin.token()}"}
+    return requests.get(at.url + PREFIX + "admin", headers=headers, timeout=10).text
+
+
+def restore(at: Site, copy: Path) -> None:
+    """Go on with the copy; Hub and notebooks run on."""
+    at.manager.stop()
+    for leftover in at.folder.glob("gpuqueue.sqlite*"):
+        leftover.unlink()
+    shutil.copy(copy, at.folder / "gpuqueue.sqlite")
+    at.manager.start()
+    at.wait()
+
+
+def test_a_restored_backup_takes_over_what_runs_and_ends_what_was_replaced() -> None:
+    """Bob was starting and carol waited when the copy was made; both run since. Alice stopped hers and runs another.
+
+    All of them run on, on the GPUs that they have, and each job of the copy comes to what is true.
+    """
+    mute = Path("/var/tmp") / f"gpuqueue-mood-{os.getpid()}"
+    slow = f"""
+def _slow(spawner):
+    if spawner.user.name == "bob":
+        spawner.cmd = [*spawner.cmd, "--mood={mute}"]
+c.Spawner.pre_spawn_hook = _slow
+"""
+    mute.write_text("mute")
+    mute.chmod(0o644)
+    try:
+        with site(gpus=4, hub_more=slow) as it:
+            alice, bob, carol, dana = (Visitor(it, name).login() for name in ("alice", "bob", "carol", "dana"))
+            alice.start("gpu2")
+            old = alice.job_is("running")
+            bob.start("gpu1")
+            starts = bob.job_is("starting")
+            carol.start("gpu3")
+            waits = carol.job_is("queued")
+            copy = back_up(it)
+            mute.unlink()
+            bob.job_is("running")
+            alice.stop()
+            alice.all_ended()
+            alice.start("gpu0")
+            alice.job_is("running")
+            carol.job_is("running")
+            given = {person.name: person.environment()["CUDA_VISIBLE_DEVICES"] for person in (bob, carol)}
+            processes = set(it.processes())
+
+            restore(it, copy)
+
+            for person, job in ((bob, starts), (carol, waits)):
+                now = person.job_is("running", within=120)
+                assert now["id"] == job["id"]
+                assert ",".join(device["id"] for device in now["placement"]["devices"]) == given[person.name]
+                assert person.environment()["CUDA_VISIBLE_DEVICES"] == given[person.name], "the pid is its server's"
+                assert now["ends"], "it has a lease again"
+            alice.no_job(within=120)
+            assert alice.queue("GET", f"jobs/{old['id']}").json()["job"]["end"] != "failed"
+            assert processes <= set(it.processes()), f"something was ended\n{it.story()}"
+            assert (alice.server() or {})["ready"]
+            until(
+                lambda: "1 running server unknown to this queue" in admin_page(it, dana), within=30, what="it is shown"
+            )
+            for person in (alice, bob, carol):
+                assert person.stop().status_code in (202, 204)
+                person.all_ended()
+            until(lambda: not it.processes(), within=30, what="nothing runs any more", story=it.story)
+    finally:
+        mute.unlink(missing_ok=True)
+
+
 def test_a_restored_backup_shows_what_it_does_not_know_and_gives_its_gpus_to_nobody() -> None:
     """A running server that the copy does not know is never ended, and its GPUs count as held."""
     with site(gpus=2) as it:
         alice, bob, dana = somebody(it), somebody(it), Visitor(it, "dana")
-        copy = it.folder / "copy.sqlite"
-        backup = [
-            it.python,
-            "-m",
-            "gpuqueue_spawner.cli",
-            "backup",
-            str(copy),
-            "--db",
-            f"sqlite:///{it.folder}/gpuqueue.sqlite",
-        ]
-        done = subprocess.run(backup, capture_output=True, text=True, env={**os.environ, **it.manager.env})
-        assert done.returncode == 0, done.stderr
+        copy = back_up(it)
         alice.start("gpu1")
         alice.job_is("running")
         pids = set(it.processes())
 
-        it.manager.stop()
-        for leftover in it.folder.glob("gpuqueue.sqlite*"):
-            leftover.unlink()
-        shutil.copy(copy, it.folder / "gpuqueue.sqlite")
-        it.manager.start()
-        it.wait()
+        restore(it, copy)
 
         bob.start("gpu2")
         bob.job_is("queued")
         time.sleep(3)
         assert (bob.job() or {})["state"] == "queued", "the unknown server's GPU was given away"
         assert pids <= set(it.processes()), "the unknown server was ended"
-        page = requests.get(it.url + PREFIX + "admin", headers={"Authorization": f"token {dana.token()}"}, timeout=10)
-        assert "unknown to this queue" in page.text
+        assert "unknown to this queue" in admin_page(it, dana)
         it.hub_api("DELETE", f"/users/{alice.name}/server")
         bob.job_is("running", within=40)
 
