@@ -12,6 +12,7 @@ import secrets
 import signal
 import socket
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
@@ -276,6 +277,7 @@ class ManagerApp(Application):
             "cookie_secret": cookie_secret.value,
             "spawner_secret": spawner_secret,
             "tickets": Tickets(spawner_secret.value),
+            "streams": Counter[str](),
             "tokens": Tokens(lambda token: auth.user_for_token(token, use_cache=False, sync=False)),
             "site": Site(
                 base=self.base_url,

@@ -56,6 +56,13 @@ class Forbidden(Exception):
         self.code = code
 
 
+class TooManyStreams(Exception):
+    """A reader who follows the queue in more places than anybody looks at."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} event streams of this reader are open; close one, or ask again by yourself")
+
+
 class Unauthorized(Exception):
     """Nobody knows who asks."""
 
@@ -112,6 +119,8 @@ def fault_of(error: BaseException) -> Fault:
             return Fault(status=409, code="gpuqueue.job.changed", message=message)
         case TooLarge():
             return Fault(status=413, code="gpuqueue.body", message=message)
+        case TooManyStreams():
+            return Fault(status=429, code="gpuqueue.streams", message=message)
         case HubAway():
             return Fault(status=503, code="gpuqueue.hub-away", message=message)
         case NotLeading() | LeaseLost():

@@ -5,6 +5,7 @@ Knows the JSON of the spawner protocol and JupyterHub's progress events. Who ask
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -116,7 +117,7 @@ def waiting_words(job: JobView, *, now: float) -> str:
         f"You are {ordinal(job.place)} of {job.of} in the queue." if job.place and job.of else "You are in the queue."
     )
     reason = " ".join(filter(None, (job.lead, job.proof)))
-    estimate = f"Expected start: {soon(job.start - now)}." if job.start is not None else ""
+    estimate = f"Starts {at_most(job.start - now)} at the latest." if job.start is not None else ""
     return " ".join(filter(None, (place, reason, estimate)))
 
 
@@ -140,14 +141,13 @@ def ordinal(number: int) -> str:
     return f"{number}{last}"
 
 
-def soon(seconds: float) -> str:
-    """A wait in words, rounded to five minutes: an estimate is no promise."""
-    if seconds < 60:
-        return "now"
-    minutes = max(5, 5 * round(seconds / 300))
-    if minutes < 60:
-        return f"in about {minutes} min"
-    hours, rest = divmod(minutes, 60)
-    if hours < 24:
-        return f"in about {hours} h {rest:02d}" if rest else f"in about {hours} h"
-    return f"in about {round(hours / 24)} days" if hours >= 36 else "in about a day"
+def at_most(seconds: float) -> str:
+    """A wait in words, rounded up to five minutes as on every page: an estimate is no promise."""
+    minutes = 5 * math.ceil(max(seconds, 1) / 300)
+    days, hours, minutes = minutes // 1440, minutes % 1440 // 60, minutes % 60
+    if days >= 2:
+        parts = [f"{days} days", f"{hours} h" if hours else ""]
+    else:
+        hours += 24 * days
+        parts = [f"{hours} h" if hours else "", f"{minutes} min" if minutes else ""]
+    return " ".join(filter(None, ["in about", *parts]))

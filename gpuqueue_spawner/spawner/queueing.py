@@ -157,6 +157,10 @@ class QueueingMixin(Spawner):  # type: ignore[misc]  # JupyterHub ships no types
     def _queue_form(self) -> Callable[[Any], Awaitable[str]]:
         return render_form
 
+    @default("apply_user_options")
+    def _options_are_read_at_the_start(self) -> Callable[[Any, Any], None]:
+        return lambda spawner, options: None  # by wish(); without it the Hub warns of them at each start
+
     @default("options_from_form")
     def _queue_options_from_form(self) -> Callable[[Mapping[str, Sequence[str]]], Awaitable[dict[str, Any]]]:
         return self.read_form

@@ -99,7 +99,14 @@ def ask(people: Cast, example: Example, *, token: str | None = None) -> requests
         more["data"] = tried["raw"]
     elif operation.method != "get":
         more["json"] = tried.get("body", operation.body)
-    return people.ask(tried["as"], operation.method, "api/v1" + path, token=token, **more)
+    open_already = [
+        people.ask(tried["as"], "GET", "api/v1/stream", stream=True) for _ in range(tried.get("streams", 0))
+    ]
+    try:
+        return people.ask(tried["as"], operation.method, "api/v1" + path, token=token, **more)
+    finally:
+        for each in open_already:
+            each.close()
 
 
 def compare(example: Example, answer: requests.Response) -> None:

@@ -199,6 +199,25 @@ def test_a_stream_tells_at_most_twice_a_second_and_only_of_what_one_may_see(peop
     assert "queue" in told[1]
 
 
+def test_who_has_too_many_streams_gets_another_when_one_is_closed(people: Cast) -> None:
+    """And nobody else is kept from theirs."""
+    mine = [people.ask("bob", "GET", "api/v1/stream", stream=True) for _ in range(50)]
+    try:
+        refused = people.ask("bob", "GET", "api/v1/stream", stream=True)
+        with people.ask("alice", "GET", "api/v1/stream", stream=True) as other:
+            assert (refused.status_code, other.status_code) == (429, 200)
+        mine.pop().close()
+
+        def another() -> bool:
+            with people.ask("bob", "GET", "api/v1/stream", stream=True) as answer:
+                return answer.status_code == 200
+
+        until(another, within=30, what="another stream is let in")
+    finally:
+        for each in mine:
+            each.close()
+
+
 def test_a_stream_ends_within_half_a_minute_when_its_token_or_its_user_is_gone(people: Cast) -> None:
     revoked, id = people.new_token("alice")
     people.site.hub_api("POST", "/users/leaver")

@@ -29,6 +29,7 @@ def test_a_free_gpu_is_given_at_once_and_the_notebook_sees_exactly_it(any_site: 
     assert len(devices) == 3
     assert environment["CUDA_VISIBLE_DEVICES"] == ",".join(device["id"] for device in devices)
     assert environment["NVIDIA_VISIBLE_DEVICES"] == environment["CUDA_VISIBLE_DEVICES"]
+    assert "unhandled user_options" not in any_site.hub.log.read_text(), "the Hub has nothing to warn of"
 
 
 def test_no_gpu_means_none_visible(any_site: Site, person: Person) -> None:

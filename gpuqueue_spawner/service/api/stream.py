@@ -1,6 +1,7 @@
 """One event stream for a reader: it tells that something changed, and the page asks for what it shows.
 
-At most two events a second; ended within half a minute when the reader's token is revoked.
+At most two events a second; ended within half a minute when the reader's token is revoked. A page that gets none asks
+by itself now and then, so that one reader too many costs nobody else anything.
 """
 
 from __future__ import annotations
@@ -8,17 +9,19 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import Counter
 from contextlib import suppress
 
 from tornado.iostream import StreamClosedError
 
 from ...manager.changes import Subscription
 from ..base import ApiHandler
-from ..errors import Forbidden, HubAway
+from ..errors import Forbidden, HubAway, TooManyStreams
 
 PACE_S = 0.5
 BEAT_S = 5.0
 CHECK_S = 10.0  # the Hub is asked anew this often whether the reader may still read
+STREAMS = 50  # of one reader at a time
 TAKE_S = 10.0  # a reader that takes nothing for this long is gone, and what waits for it would fill the memory
 
 
@@ -32,7 +35,18 @@ class EventStream(ApiHandler):
         self._open = False
 
     async def get(self) -> None:
-        """200 and events until the reader leaves; 401."""
+        """200 and events until the reader leaves; 401, 429."""
+        following = self.settings["streams"]
+        if following[self.reader.name] >= STREAMS:
+            raise TooManyStreams(STREAMS)
+        following[self.reader.name] += 1
+        try:
+            await self._follow()
+        finally:
+            following[self.reader.name] -= 1
+            following += Counter()  # forgets whom it counts no more
+
+    async def _follow(self) -> None:
         self.set_header("Content-Type", "text/event-stream")
         self.set_header("X-Accel-Buffering", "no")
         checked = time.monotonic()

@@ -5,17 +5,18 @@ from __future__ import annotations
 import pytest
 
 from gpuqueue_spawner.model import End, State
-from gpuqueue_spawner.spawner.jobs import JobView, end_words, ordinal, soon, waiting_words
+from gpuqueue_spawner.service.views import words as views
+from gpuqueue_spawner.spawner.jobs import JobView, at_most, end_words, ordinal, waiting_words
 
 from .builders import view
 
 
 def test_a_waiting_job_says_place_reason_and_estimate():
     """In this order, and only what is known."""
-    job = view(place=3, of=7, lead="Waits for 4 free GPUs.", proof="The most free is 2.", start=1000 + 40 * 60)
+    job = view(place=3, of=7, lead="Waits for 4 GPUs.", proof="The most free is 2.", start=1000 + 40 * 60)
 
     assert waiting_words(job, now=1000) == (
-        "You are 3rd of 7 in the queue. Waits for 4 free GPUs. The most free is 2. Expected start: in about 40 min."
+        "You are 3rd of 7 in the queue. Waits for 4 GPUs. The most free is 2. Starts in about 40 min at the latest."
     )
     assert waiting_words(view(), now=0) == "You are in the queue."
     assert waiting_words(view(state=State.STOPPING), now=0) == "The last try is being cleared away; your place is kept."
@@ -24,17 +25,21 @@ def test_a_waiting_job_says_place_reason_and_estimate():
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [
-        (-5, "now"),
-        (90, "in about 5 min"),
-        (3500, "in about 1 h"),
-        (4600, "in about 1 h 15"),
-        (26 * 3600, "in about a day"),
-        (72 * 3600, "in about 3 days"),
+        (-5, "5 min"),
+        (90, "5 min"),
+        (300, "5 min"),
+        (301, "10 min"),
+        (3500, "1 h"),
+        (4600, "1 h 20 min"),
+        (26 * 3600, "26 h"),
+        (51 * 3600, "2 days 3 h"),
+        (72 * 3600, "3 days"),
     ],
 )
-def test_an_estimate_is_rounded(seconds: float, words: str):
-    """It is no promise, so it has no minutes."""
-    assert soon(seconds) == words
+def test_an_estimate_is_rounded_up_as_on_the_pages(seconds: float, words: str):
+    """It is the latest moment, to five minutes."""
+    assert at_most(seconds) == f"in about {words}"
+    assert views.at_most(max(seconds, 1)) == f"about {words}"
 
 
 def test_ordinals():
