@@ -199,7 +199,8 @@ class Resume:
             if job.state is State.RUNNING
             and (job.user, job.server) not in known
             and not self.hubs.held(job.key)
-            and now - (job.started or now) < YOUNG_S
+            and abs(now - (job.started or now)) < YOUNG_S  # a clock that was set back makes nothing young again
+            and (job.id, job.launch) not in self.watch.lost  # the Hub knows that it ended
         )
         for id in sorted(missing & self._missing):
             job = self.manager.queue.jobs.get(id)

@@ -11,7 +11,9 @@ import pytest
 from gpuqueue_spawner.manager import decisions
 from gpuqueue_spawner.manager.decisions import Refused
 from gpuqueue_spawner.manager.hub import Started
+from gpuqueue_spawner.manager.planning import plan_once
 from gpuqueue_spawner.manager.run import Office
+from gpuqueue_spawner.model import State
 
 from .world import World, new_job
 
@@ -78,3 +80,40 @@ def test_what_still_waits_is_attached_to(world: World, monkeypatch: pytest.Monke
     again, created = world.run(office.manager.submit(new_job(request="another-request")))
 
     assert (again.id, created) == (job.id, False)
+
+
+@pytest.mark.parametrize(
+    ("lives", "later", "again"),
+    [(True, 30.0, True), (False, 30.0, False), (True, 3600.0, False), (True, -3600.0, False)],
+    ids=["lost-by-the-hub", "ended", "long-ago", "clock-set-back"],
+)
+def test_a_young_server_that_the_hub_does_not_know_is_started_anew(
+    world: World, monkeypatch: pytest.MonkeyPatch, lives: bool, later: float, again: bool
+) -> None:
+    """The Hub died before it stored it. One that ended, or that somebody took away later, is left as it is."""
+    monkeypatch.setattr("gpuqueue_spawner.manager.resume.COMPARE_S", 0.0)
+    office = world.office()
+    world.lead(office)
+    manager = office.manager
+    job, _ = world.run(manager.submit(new_job()))
+    world.run(plan_once(manager))
+    pid = world.machine.fork(job.key, 1, ("dgx1-0",), notebook=True)
+    for decision in (
+        lambda job: decisions.launch(job, version=None),
+        lambda job: decisions.claim(job, launch=1, pid=pid, started=pid),
+        lambda job: decisions.ready(job, launch=1, now=world.now),
+    ):
+        world.run(manager.decide(job.id, decision))
+    world.now += later
+    if not lives:
+        del world.machine.alive[pid]
+
+    async def look() -> None:
+        with office.hubs.connected("hub-one-of-one", []):
+            for _ in range(2):
+                await office.watch.look()
+                await office.resume.look()
+
+    world.run(look())
+
+    assert manager.queue.jobs[job.id].state is (State.RESTARTING if again else State.RUNNING)
