@@ -178,6 +178,7 @@ def test_shut_down_in_a_real_notebook_server_is_no_failure() -> None:
         alice = Visitor(it, "alice").login()
         alice.start("gpu1")
         job = alice.job_is("running", within=120)
+        until(lambda: (alice.server() or {}).get("ready"), within=60, what="the proxy knows it", story=it.story)
 
         headers = {"Authorization": f"token {alice.token()}"}
         answer = requests.post(f"{it.url}/user/alice/api/shutdown", headers=headers, timeout=30)
