@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from gpuqueue_spawner.store import Store
@@ -27,8 +27,6 @@ def test_random_histories_break_no_promise(machine: type[History], backend: str)
         settings=settings(
             max_examples=ROUNDS[backend],
             stateful_step_count=80,
-            deadline=None,  # a shared machine
-            suppress_health_check=[HealthCheck.too_slow],
         ),
     )
 

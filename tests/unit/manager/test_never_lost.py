@@ -308,6 +308,5 @@ TestHistories = Histories.TestCase
 TestHistories.settings = settings(
     max_examples=int(os.environ.get("GPUQUEUE_HISTORIES", "40")),
     stateful_step_count=40,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )

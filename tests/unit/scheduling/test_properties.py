@@ -18,7 +18,7 @@ from .worlds import USERS, no_limits, snapshots, wishes
 
 PASSED_OVER = {ReasonCode.HOLD, ReasonCode.NEVER_FITS, ReasonCode.OWN_LIMIT, ReasonCode.NOT_BEFORE}
 
-worlds = settings(deadline=None, max_examples=100)  # no deadline: a busy machine is no fault of the planner
+worlds = settings(max_examples=100)
 
 
 def first_come(job):

@@ -52,7 +52,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 @pytest.mark.parametrize("path", PATHS)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_no_body_makes_an_endpoint_fail(service: Service, path: str, data: st.DataObject) -> None:
     body = data.draw(nearly(PATHS[path]))
@@ -64,7 +64,7 @@ def test_no_body_makes_an_endpoint_fail(service: Service, path: str, data: st.Da
 
 
 @pytest.mark.parametrize("path", PATHS)
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(raw=st.binary(max_size=100))
 def test_no_bytes_make_an_endpoint_fail(service: Service, path: str, raw: bytes) -> None:
     status, answer = service.post(path.replace("KEY", service.key), raw)

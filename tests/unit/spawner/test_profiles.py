@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuqueue_spawner.spawner.errors import InvalidOption, SpawnRefused
@@ -101,7 +101,6 @@ values = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text
 names = st.sampled_from(["profile", "gpus", "gpus--unlisted-choice", "cpus--unlisted-choice", "hours", "job_name"])
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)  # on a busy machine
 @given(st.dictionaries(names, st.one_of(values, st.sampled_from(["free", "1", "2"]))))
 def test_any_options_are_a_wish_or_a_refusal(options: dict[str, Any]):
     """Nothing else is ever raised, and a wish is within the rules."""
