@@ -302,7 +302,12 @@ def test_with_the_hub_stopped_nothing_waits_for_it(people: Cast, own_site: Site)
 
 # ---- the spawners' endpoints -----------------------------------------------------------------------------------------
 
-SPAWNER = ("jobs", *(f"jobs/{0:032x}/{act}" for act in ("launch", "ready", "failed", "stop")), "form", "stream")
+SPAWNER = (
+    "jobs",
+    *(f"jobs/{0:032x}/{act}" for act in ("launch", "ready", "failed", "exited", "stop")),
+    "form",
+    "stream",
+)
 
 
 @pytest.mark.parametrize("path", SPAWNER)
