@@ -47,6 +47,8 @@ class Static(Base, StaticFileHandler):
     """Scripts and style sheets."""
 
     def set_extra_headers(self, path: str) -> None:
-        """Let a browser keep them; without the version in the address it asks each time whether they changed."""
-        if not self.get_query_argument("v", ""):
-            self.set_header("Cache-Control", "no-cache")
+        """Let a browser keep them, and ask each time whether they changed.
+
+        They import each other by name: were one of them kept without asking, an upgrade would mix old with new.
+        """
+        self.set_header("Cache-Control", "no-cache")

@@ -10,8 +10,6 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from .. import __version__
-
 HERE = Path(__file__).parent
 STATIC = (
     HERE / "static"
@@ -21,12 +19,10 @@ HUB_TEMPLATES = HERE.parent / "spawner" / "templates"  #: macros that both sides
 
 def environment() -> Environment:
     """Build the environment; one is enough for a process."""
-    env = Environment(
+    return Environment(
         loader=FileSystemLoader([HERE / "templates", HUB_TEMPLATES]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.globals["version"] = __version__  # in the address of each static file: a new release is not mixed with an old
-    return env

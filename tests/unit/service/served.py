@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from jupyterhub.services.auth import HubOAuth
-from tornado.httpclient import AsyncHTTPClient, HTTPRequest
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
 from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
@@ -67,11 +67,15 @@ class Service:
 
     def ask(self, method: str, path: str, **more: Any) -> tuple[int, dict[str, Any]]:
         """Send a request, and read its JSON."""
+        answer = self.fetch(method, path, **more)
+        return answer.code, json.loads(answer.body)
 
-        async def fetch() -> tuple[int, dict[str, Any]]:
+    def fetch(self, method: str, path: str, **more: Any) -> HTTPResponse:
+        """Send a request."""
+
+        async def fetch() -> HTTPResponse:
             request = HTTPRequest(f"http://127.0.0.1:{self.port}{path}", method=method, **more)
-            answer = await AsyncHTTPClient().fetch(request, raise_error=False)
-            return answer.code, json.loads(answer.body)
+            return await AsyncHTTPClient().fetch(request, raise_error=False)
 
         return self.world.run(fetch())
 
