@@ -10,8 +10,8 @@ Where what is:
 - `leadership` who may write; `database` the one thread that speaks SQL; `run` everything under one parent
 """
 
-from .decisions import Refused
+from .decisions import OverLimit, Refused
 from .manager import Manager, NotLeading
 from .policy import Policy
 
-__all__ = ["Manager", "NotLeading", "Policy", "Refused"]
+__all__ = ["Manager", "NotLeading", "OverLimit", "Policy", "Refused"]

@@ -34,6 +34,14 @@ class Refused(Exception):
         return tuple(str(event) for event in possible(self.job.state)) if self.job else ()
 
 
+class OverLimit(Refused):
+    """A request for more than the site allows; names the field, its value and what is allowed."""
+
+    def __init__(self, code: str, message: str, *, field: str, value: object, allowed: str) -> None:
+        super().__init__(f"gpuqueue.limit.{code}", message)
+        self.field, self.value, self.allowed = field, value, allowed
+
+
 @dataclass(frozen=True, kw_only=True)
 class Change:
     """One line of the transition table, about to be written."""

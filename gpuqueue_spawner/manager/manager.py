@@ -19,7 +19,7 @@ from ..store import JobChanged, LoggedEvent, NodeMark, StoreUnavailable
 from . import decisions
 from .changes import HEALTH, NODES, QUEUE, Changes
 from .database import Database
-from .decisions import Change, Refused
+from .decisions import Change, OverLimit
 from .handing import HandedBack
 from .policy import Policy
 from .queue import Queue
@@ -160,23 +160,24 @@ class Manager:
 
     def _acceptable(self, new: NewJob, *, instead: Job | None = None) -> None:
         """Refuse what can never start, and what is over the limit of waiting jobs."""
-        if new.lease > self.policy.max_lease:
-            hours = self.policy.max_lease / 3600
-            raise Refused(
-                "gpuqueue.limit.lease", f"{new.lease / 3600:g} h is longer than the {hours:g} h that are allowed"
-            )
+        if new.lease > (most := self.policy.max_lease):
+            words = f"{new.lease / 3600:g} h is longer than the {most / 3600:g} h that are allowed"
+            raise OverLimit("lease", words, field="lease", value=new.lease, allowed=f"at most {most:g} seconds")
         others = (job for job in self.queue.jobs.values() if instead is None or job.id != instead.id)
         waiting = sum(job.user == new.user and job.waiting for job in others)
-        limit = self.policy.queued_jobs
-        if limit and waiting >= limit:
-            raise Refused(
-                "gpuqueue.limit.queued-jobs", f"{new.user} has {waiting} requests waiting; {limit} are allowed"
-            )
+        if (limit := self.policy.queued_jobs) and waiting >= limit:
+            words = f"{new.user} has {waiting} requests waiting; {limit} are allowed"
+            raise OverLimit("queued-jobs", words, field="queued_jobs", value=waiting + 1, allowed=f"at most {limit}")
         if not self.room.unknown:
-            empty = replace(self.snapshot(), jobs=(), unknown="")  # who waits does not matter, only what there is
-            reason = trial(empty, user=new.user, resources=new.resources, lease=new.lease, now=self.clock()).reason
-            if reason is not None and reason.code is ReasonCode.NEVER_FITS:
-                raise Refused("gpuqueue.limit.never-fits", f"{reason.lead} {reason.proof}".strip())
+            self._may_fit(new)
+
+    def _may_fit(self, new: NewJob) -> None:
+        empty = replace(self.snapshot(), jobs=(), unknown="")  # who waits does not matter, only what there is
+        reason = trial(empty, user=new.user, resources=new.resources, lease=new.lease, now=self.clock()).reason
+        if reason is not None and reason.code is ReasonCode.NEVER_FITS:
+            words = f"{reason.lead} {reason.proof}".strip()
+            value, allowed = str(new.resources), f"what fits on one server and within the user's limits. {words}"
+            raise OverLimit("never-fits", words, field="resources", value=value, allowed=allowed)
 
     async def decide(self, job_id: int, decision: Callable[[Job], Change | None]) -> Job:
         """Let `decision` look at the job as it is, and write what it answers.

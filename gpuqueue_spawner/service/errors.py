@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tornado.web import HTTPError
 
 from ..capacity import CapacityUnavailable
-from ..manager import NotLeading, Refused
+from ..manager import NotLeading, OverLimit, Refused
 from ..model import InvalidTransition, Job, possible
 from ..model.resources import InvalidResources
 from ..store import JobChanged, LeaseLost, StoreUnavailable, Unstorable
@@ -111,10 +111,12 @@ def fault_of(error: BaseException) -> Fault:
         case InvalidTransition():
             more = {"state": str(error.state), "possible": [str(event) for event in possible(error.state)]}
             return Fault(status=409, code="gpuqueue.job.state", message=message, more=more)
+        case OverLimit():
+            known = BadInput(error.field, error.value, error.allowed, code=error.code)
+            return replace(fault_of(known), message=message)  # it was worded for the person who asks
         case Refused():
-            status = 400 if error.code.startswith("gpuqueue.limit.") else 409
             more = {"possible": list(error.possible)} if error.job else {}
-            return Fault(status=status, code=error.code, message=message, more=more)
+            return Fault(status=409, code=error.code, message=message, more=more)
         case JobChanged():
             return Fault(status=409, code="gpuqueue.job.changed", message=message)
         case TooLarge():

@@ -102,6 +102,25 @@ def test_a_job_that_cannot_be_is_refused_by_its_field(service: Service, change: 
     assert (status, answer["field"]) == (400, field)
 
 
+def test_what_is_over_a_limit_is_refused_like_other_bad_input(service: Service) -> None:
+    """Field, value and what is allowed, besides the words for the person who asks."""
+    bob = {**JOB, "user": "bob"}
+    for n in range(5):
+        body = {**bob, "server": f"s{n}", "request": f"request-{n}"}
+        assert service.post("jobs", json.dumps(body).encode())[0] == 201
+
+    def refused(**change: Any) -> tuple[Any, ...]:
+        status, answer = service.post("jobs", json.dumps({**bob, **change}).encode())
+        return status, *(answer[name] for name in ("code", "field", "value", "allowed"))
+
+    assert refused() == (400, "gpuqueue.limit.queued-jobs", "queued_jobs", "6", "at most 5")
+    assert refused(lease=90000.0) == (400, "gpuqueue.limit.lease", "lease", "90000.0", "at most 86400 seconds")
+    status, code, field, value, allowed = refused(user="dave", resources={"gpus": {"nvidia.com/gpu": 99}})
+    assert (status, code, field) == (400, "gpuqueue.limit.never-fits", "resources")
+    assert "99 nvidia.com/gpu" in value
+    assert allowed.startswith("what fits on one server")
+
+
 def test_a_number_that_is_none_never_reaches_a_record(service: Service) -> None:
     """Python's JSON would take it, keep it, and fail at every later answer about this job."""
     body = json.dumps({**JOB, "user": "carol", "options": {"x": float("nan")}})
