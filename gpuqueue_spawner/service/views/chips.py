@@ -62,7 +62,7 @@ def of_job(job: Job, *, now: float, warning: float = ENDS_SOON, unknown: bool = 
 def end_words(job: Job, *, reader: str) -> str:
     """Say how a job ended and who did it: "Stopped by you", "Failed: the image does not exist"."""
     word = of_end(job.end).word
-    if job.end in (End.FAILED, End.REJECTED, End.RECLAIMED) and job.message:
+    if job.end in (End.COMPLETED, End.FAILED, End.REJECTED, End.RECLAIMED) and job.message:
         return f"{word}: {job.message}"
     if job.end in (End.STOPPED, End.CANCELLED) and job.by:
         return f"{word} by {'you' if job.by == reader else job.by}"

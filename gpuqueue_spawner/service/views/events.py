@@ -139,6 +139,9 @@ def _stop(it: _Context) -> Said:
         return Said(icon="triangle-exclamation", tone="bad", words=(f"The start failed: {why}.",), detail=detail)
     if end == "expired":
         return Said(icon="flag-checkered", tone="ended", words=("Time was up. The notebook was asked to stop.",))
+    if end in ("completed", "failed") and not it.event.by:
+        tone, icon = ("ended", "circle-check") if end == "completed" else ("bad", "circle-xmark")
+        return Said(icon=icon, tone=tone, words=(message or "The notebook ended.",))
     lead = f"Stop asked for{it.by}." if it.event.by else "The notebook is being stopped."
     return Said(icon="stop", tone="ended", words=(lead,), detail=(message,) if message else (), note=it.event.note)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gpuqueue_spawner.model import End, Event, State
-from gpuqueue_spawner.service.views import events, life
+from gpuqueue_spawner.service.views import chips, events, life
 
 from .builders import ADMIN, NOW, at, job, logged, node, running, story_view
 
@@ -88,6 +88,18 @@ def test_a_failed_start_tells_why_and_which_try() -> None:
     assert (told.words, told.detail) == (("The start failed: no answer in 300 s.",), ("Try number 1.",))
 
 
+@pytest.mark.parametrize(("end", "tone"), [("completed", "ended"), ("failed", "bad")])
+def test_a_server_that_ended_by_itself_was_not_stopped(end: str, tone: str) -> None:
+    """The queue says how it ended; only a person asks for a stop."""
+    detail = {"end": end, "message": "It was shut down from within."}
+    [alone, asked] = logged(*[(NOW, E.STOP, S.STOPPING, {"by": by, "detail": detail}) for by in ("", "rbaker")])
+
+    told, stopped = (events.tell(it, job=job(), reader="aneh", index={}, now=NOW) for it in (alone, asked))
+
+    assert (told.words, told.tone) == (("It was shut down from within.",), tone)
+    assert stopped.words == ("Stop asked for by rbaker.",)
+
+
 def test_its_own_acts_are_you_and_others_have_names() -> None:
     """The reader of a story is not talked of as a third person."""
     [mine, theirs] = logged(*[(NOW, E.CANCEL, S.ENDED, {"by": name}) for name in ("aneh", "rbaker")])
@@ -117,3 +129,11 @@ def test_figures_and_facts_of_an_ended_job() -> None:
     assert ("Creator", "aneh") in view.facts
     assert ("Server", "dgx1, GPUs 0 and 1") in view.facts
     assert view.frame.stream == ""
+
+
+def test_how_a_job_ended_is_said_with_what_the_queue_knows() -> None:
+    """Also of one that ended well, or of which nobody saw how."""
+    ended = replace(running(), state=S.ENDED, end=End.COMPLETED, message="It was shut down from within.")
+
+    assert chips.end_words(ended, reader="aneh") == "Finished: It was shut down from within."
+    assert chips.end_words(replace(ended, message=""), reader="aneh") == "Finished"
