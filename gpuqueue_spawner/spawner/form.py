@@ -1,6 +1,9 @@
 """The spawn form: KubeSpawner's own, with the wait beside each profile, and fields for hours and a name.
 
 Knows what the queue says about each choice. Reading what was submitted: profiles.py. The page itself: templates/.
+
+A form that is open asks for itself anew, with what is entered in it in a header: only the Hub can read it, by
+KubeSpawner's own code, and an argument in the address would make the Hub start the server.
 """
 
 from __future__ import annotations
@@ -11,17 +14,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from ..model import Resources
 from .client import QueueClient
 from .errors import QueueRefused, QueueUnreachable, SpawnRefused
-from .jobs import JobView, waiting_words
-from .profiles import NAME_LIMIT, ProfileReader, Rules, read_hours, read_name, read_wish, unwrapped
+from .jobs import JobView, amounts, waiting_words
+from .profiles import NAME_LIMIT, ProfileReader, Rules, Wish, read_hours, read_name, read_wish, unwrapped
 
 TEMPLATES = Path(__file__).parent / "templates"
 CHOICES_LIMIT = 64  #: asked of the queue for one form
+ENTERED = "X-GPUQueue-Entered"  #: header with what is entered in an open form, urlencoded as it would be submitted
+ENTERED_LIMIT = 4096  #: characters; a form without its name field has under 1,000
+EXACT = "as entered"  #: key of what is entered; no profile's, those have no space
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +38,7 @@ class Choice:
 
     key: str  #: profile slug, or slug--option--choice with the other options as they are by default
     name: str  #: display name of the profile
-    kind: str = "unknown"  #: now, wait, never or unknown
+    kind: str = "unknown"  #: now, wait, never or unknown; refused: no request may ask for it
     words: str = ""  #: "free now", "about 40 min"
     start: float | None = None  #: Unix seconds
 
@@ -41,6 +49,8 @@ class FormView:
 
     profiles: Markup  #: KubeSpawner's part of the form
     choices: tuple[Choice, ...]
+    entered: str  #: what an open form asked for, as it came
+    exact: Choice | None  #: the same as the queue sees it
     hours: str  #: what the field holds
     default_hours: float
     max_hours: float
@@ -53,9 +63,47 @@ class FormView:
     ticket: str  #: with it the open page asks anew; good for this user's availability only
     refresh: str  #: where it asks, empty: nowhere
 
+    @property
+    def told(self) -> tuple[Choice, ...]:
+        """Every choice whose wait is in the page."""
+        return (*self.choices, self.exact) if self.exact else self.choices
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entered:
+    """What an open form holds, as far as its wait depends on it."""
+
+    text: str = ""  #: as it came; empty: the form is only being opened
+    wish: Wish | None = None
+    refusal: str = ""  #: why no request may ask for it
+
+    @classmethod
+    def of(cls, text: str, *, profile_list: Any, rules: Rules) -> Entered:
+        """Read it as if it were submitted."""
+        if not text or len(text) > ENTERED_LIMIT:
+            return cls()
+        form = parse_qs(text, keep_blank_values=True)
+        try:
+            options = ProfileReader.of(profile_list).parse_form(form)
+            return cls(text=text, wish=read_wish(options, profile_list=profile_list, rules=rules))
+        except SpawnRefused as refused:
+            return cls(text=text, refusal=refused.jupyterhub_message)
+
+    def choice(self, wait: Mapping[str, Any]) -> Choice | None:
+        """It, with the wait that the queue told."""
+        if self.wish is None:
+            return Choice(key=EXACT, name="", kind="refused", words=self.refusal) if self.text else None
+        return _choice(EXACT, self.wish.profile, wait)
+
 
 def form_context(
-    *, profile_list: Any, options: Mapping[str, Any], rules: Rules, answer: Mapping[str, Any] | None, now: float
+    *,
+    profile_list: Any,
+    options: Mapping[str, Any],
+    rules: Rules,
+    answer: Mapping[str, Any] | None,
+    now: float,
+    entered: Entered = Entered(),  # noqa: B008  # frozen
 ) -> FormView:
     """Put together what the form prints; `answer` is the queue's, None: it did not answer."""
     saved = _valid(options, profile_list, rules)
@@ -66,6 +114,8 @@ def form_context(
     return FormView(
         profiles=Markup(reader.render()),  # noqa: S704  # KubeSpawner's template over what the site configured
         choices=tuple(_choice(key, name, waits.get(key) or {}) for key, name, _ in _choices(reader.profile_list)),
+        entered=entered.text,
+        exact=entered.choice(waits.get(EXACT) or {}),
         hours=f"{read_hours(saved.get('hours'), rules=rules):g}",
         default_hours=rules.default_hours,
         max_hours=rules.max_hours,
@@ -86,9 +136,15 @@ async def render_form(spawner: Any) -> str:
     if not profile_list:
         return ""
     options = spawner.user_options or (spawner.orm_spawner.user_options if spawner.orm_spawner else None) or {}
-    answer = await _ask(spawner, profile_list)
+    entered = Entered.of(_header(spawner), profile_list=profile_list, rules=spawner.rules)
+    answer = await _ask(spawner, profile_list, entered)
     view = form_context(
-        profile_list=profile_list, options=options, rules=spawner.rules, answer=answer, now=spawner.clock()
+        profile_list=profile_list,
+        options=options,
+        rules=spawner.rules,
+        answer=answer,
+        now=spawner.clock(),
+        entered=entered,
     )
     return render(view)
 
@@ -98,14 +154,23 @@ def render(view: FormView) -> str:
     return _environment().get_template("gpuqueue_form.html").render(view=view)
 
 
-async def _ask(spawner: Any, profile_list: Any) -> dict[str, Any] | None:
+def _header(spawner: Any) -> str:
+    """What the page that asks holds; the Hub leaves its handler at the spawner for the form."""
+    handler = getattr(spawner, "handler", None)
+    return str(handler.request.headers.get(ENTERED, "")) if handler else ""
+
+
+async def _ask(spawner: Any, profile_list: Any, entered: Entered) -> dict[str, Any] | None:
     queue: QueueClient = spawner.queue
+    usual = spawner.rules.default_hours * 3600
+    choices = [(key, resources, usual) for key, resources in _asked(profile_list)]
+    if entered.wish is not None:
+        choices.append((EXACT, entered.wish.resources, entered.wish.lease))
     body = {
         "user": spawner.user.name,
         "server": spawner.name,
         "choices": [
-            {"key": key, "resources": resources, "lease": spawner.rules.default_hours * 3600}
-            for key, _, resources in _asked(profile_list)
+            {"key": key, "resources": amounts(resources), "lease": lease} for key, resources, lease in choices
         ],
     }
     try:
@@ -115,13 +180,12 @@ async def _ask(spawner: Any, profile_list: Any) -> dict[str, Any] | None:
         return None
 
 
-def _asked(profile_list: Any) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    for key, name, options in _choices(ProfileReader.of(profile_list).profile_list):
+def _asked(profile_list: Any) -> Iterator[tuple[str, Resources]]:
+    for key, _, options in _choices(ProfileReader.of(profile_list).profile_list):
         try:
-            resources = ProfileReader.of(profile_list, options).resources()
+            yield key, ProfileReader.of(profile_list, options).resources()
         except SpawnRefused:
             continue  # only an unlisted value makes it complete: nothing to ask yet
-        yield key, name, {"cpus": resources.cpus, "memory": resources.memory, "gpus": dict(resources.gpus)}
 
 
 def _choices(profiles: list[dict[str, Any]]) -> Iterator[tuple[str, str, dict[str, str]]]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..model import End, State
+from ..model import End, Resources, State
 
 AWAY = "The queue does not answer right now; your place is kept."
 
@@ -103,6 +103,11 @@ class Permit:
             environment={str(name): str(value) for name, value in (document.get("environment") or {}).items()},
             cgroups=tuple(str(path) for path in document.get("cgroups") or ()),
         )
+
+
+def amounts(resources: Resources) -> dict[str, Any]:
+    """Resources as JSON."""
+    return {"cpus": resources.cpus, "memory": resources.memory, "gpus": dict(resources.gpus)}
 
 
 def waiting_words(job: JobView, *, now: float) -> str:

@@ -19,7 +19,7 @@ from .advice import advise_once
 from .client import INSTANCE, QueueClient
 from .errors import SpawnRefused
 from .form import render_form
-from .jobs import JobView, Permit
+from .jobs import JobView, Permit, amounts
 from .profiles import ProfileReader, Rules, Wish, read_wish
 from .progress import Progress
 from .turns import Turn
@@ -326,14 +326,13 @@ class QueueingMixin(Spawner):  # type: ignore[misc]  # JupyterHub ships no types
     async def _request(self) -> dict[str, Any]:
         wish = await self._worded(self.wish())
         identity = await self._worded(self.identity())
-        resources = wish.resources
         return {
             "instance": INSTANCE,
             "user": self.user.name,
             "server": self.name,
             "name": wish.name,
             "profile": wish.profile,
-            "resources": {"cpus": resources.cpus, "memory": resources.memory, "gpus": dict(resources.gpus)},
+            "resources": amounts(wish.resources),
             "lease": wish.lease,
             "options": dict(wish.options),
             "uid": identity.uid if identity else None,

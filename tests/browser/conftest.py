@@ -15,7 +15,7 @@ from tests.services.visitor import Visitor
 
 from .people import Reader
 
-#: A profile with options, one of them free numbers, as sites have them besides the fixed ones.
+#: A profile with two options, one of them free numbers, as sites have them besides the fixed ones.
 HUB_MORE = """
 from pathlib import Path
 c.Spawner.cmd = [*c.Spawner.cmd, f"--mood={Path(c.JupyterHub.cookie_secret_file).parent}/mood"]
@@ -36,6 +36,13 @@ c.QueueingMixin.profile_list = [
                     "enabled": True, "display_name": "Number of GPUs", "validation_regex": r"^[0-9]{1,4}$",
                     "validation_message": "a whole number",
                     "kubespawner_override": {"extra_resource_guarantees": {"nvidia.com/gpu": "{value}"}},
+                },
+            },
+            "cpus": {
+                "display_name": "CPUs",
+                "choices": {
+                    "few": {"display_name": "1 CPU", "default": True, "kubespawner_override": {"cpu_guarantee": 1}},
+                    "many": {"display_name": "100 CPUs", "kubespawner_override": {"cpu_guarantee": 100}},
                 },
             },
         },

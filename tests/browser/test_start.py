@@ -46,6 +46,77 @@ def test_the_waits_on_an_open_form_keep_current(people: People) -> None:
     assert page.input_value("#gpuqueue-name") == "half typed"
 
 
+def test_a_number_shows_its_wait_while_it_is_typed(people: People) -> None:
+    """Exactly what is entered is asked for: free numbers, and several options together."""
+    people.holds(3)
+    alice = people.reader()
+    page = alice.form()
+    chosen, number = page.locator("#gq-chosen"), page.locator("#profile-option-free--gpus--unlisted-choice")
+    expect(chosen).to_have_text("This is free now.")
+    alice.mark()
+
+    page.check("#profile-item-free")
+    page.select_option("#profile-option-free--gpus", "unlisted-choice")
+    expect(chosen).to_have_text("Fill in “Number of GPUs” to see when this starts.")
+    number.press_sequentially("1")
+    expect(chosen).to_have_text("This is free now.")
+    expect(page.locator("#when-free")).to_have_text("free now")
+    number.fill("2")
+    expect(chosen).to_contain_text(re.compile(r"^This starts at the latest about \d\d:\d\d|tomorrow"))
+    expect(page.locator("#when-free")).to_contain_text("at the latest about")
+    number.fill("99")
+    expect(chosen).to_have_text("Fits nowhere as it is: 99 GPUs, 1 to 4 is possible.")
+    number.fill("two")
+    expect(chosen).to_contain_text("allowed is a whole number")
+    number.fill("1")
+    page.select_option("#profile-option-free--cpus", "many")
+    expect(chosen).to_have_text("Fits nowhere as it is: 100 CPUs, up to 64 is possible.")
+    page.select_option("#profile-option-free--cpus", "few")
+    page.fill("#gpuqueue-hours", "2")
+    expect(chosen).to_have_text("This is free now.")
+    page.fill("#gpuqueue-hours", "99")
+    expect(chosen).to_contain_text("at most 24")
+
+    assert alice.is_same_page()
+    assert number.input_value() == "1"
+    assert alice.visitor.job() is None
+
+
+def test_what_is_entered_has_no_wait_while_the_queue_is_away(people: People, house: Site) -> None:
+    """No old number is shown; and it comes back by itself."""
+    alice = people.reader()
+    page = alice.form()
+    chosen = page.locator("#gq-chosen")
+    page.check("#profile-item-free")
+    page.select_option("#profile-option-free--gpus", "unlisted-choice")
+    page.fill("#profile-option-free--gpus--unlisted-choice", "2")
+    expect(chosen).to_have_text("This is free now.")
+
+    house.manager.kill()
+    page.fill("#profile-option-free--gpus--unlisted-choice", "3")
+
+    expect(chosen).to_have_text("When this starts is not known right now.")
+    expect(page.locator("#when-gpu1")).to_have_text("not known right now")
+    house.manager.start()
+    house.wait()
+    expect(chosen).to_have_text("This is free now.")
+    expect(page.locator("#when-gpu1")).to_have_text("free now")
+
+
+def test_a_form_that_was_opened_while_the_queue_was_away_comes_to_life(people: People, house: Site) -> None:
+    alice = people.reader()
+    house.manager.kill()
+    page = alice.form()
+    expect(page.locator("#gq-away")).to_be_visible()
+    expect(page.locator("#gq-chosen")).to_have_text("When this starts is not known right now.")
+
+    house.manager.start()
+    house.wait()
+
+    expect(page.locator("#gq-chosen")).to_have_text("This is free now.")
+    expect(page.locator("#gq-away")).to_be_hidden()
+
+
 def test_a_choice_that_fits_nowhere_says_so(people: People) -> None:
     """More GPUs than there are: refused with words, and every value is in the form to start from.
 

@@ -1,33 +1,20 @@
-/* The spawn form: the wait beside each profile, kept current; free numbers; a warning before a request is replaced;
-   what was entered survives a refusal. Printed into the page after gpuqueue-times.js, -words.js and -drawing.js. */
-
-const EVERY = 10000; // ms between two questions; what is free changes slower than people read
-const NEAR = 3 * 3600; // seconds up to which a wait is said as a length, not as a time
-const LIVE_STORED = "gpuqueue-live";
+/* The spawn form: free numbers; a warning before a request is replaced; the room; what was entered survives a refusal.
+   Printed into the page after gpuqueue-times.js, -words.js, -drawing.js and -waits.js. */
 
 const form = document.getElementById("spawn_form");
 const data = document.getElementById("gq-form");
 const inPage = (id) => document.getElementById(id);
 
-let waits = readWaits();
-let asked = 0; // unix seconds of the numbers that are shown
 let first = ""; // the choices as they were when the page came
 
 localiseTimes(document);
 setUpOthers();
 keepEntered();
 if (data) {
-  asked = Date.now() / 1000;
-  first = choices();
-  form.addEventListener("change", showWaits);
-  form.addEventListener("input", showReplaces);
-  showWaits();
-  if (data.dataset.refresh) setUpRefresh();
-}
-
-function readWaits() {
-  const items = [...document.querySelectorAll("#gq-choices > li")];
-  return Object.fromEntries(items.map(({ dataset: { key, kind, words, start } }) => [key, { kind, words, start: start ? Number(start) : null }]));
+  first = entered();
+  for (const kind of ["input", "change"]) form.addEventListener(kind, showReplaces);
+  showReplaces();
+  setUpWaits();
 }
 
 /* ---- free numbers: "Other…" opens a field, and only one of the two is sent -------------------------------------- */
@@ -54,107 +41,13 @@ function showOther(select, focus) {
   if (other && focus) field.focus();
 }
 
-/* ---- waits ------------------------------------------------------------------------------------------------------- */
-
-function showWaits() {
-  for (const place of form.querySelectorAll("[data-when]")) {
-    const [icon, tone, words] = wordWait(waitOf(place.dataset.when));
-    const key = `${icon} ${words}`;
-    if (place.dataset.shown === key) continue;
-    place.dataset.shown = key;
-    const radio = place.closest(".gq-profile").querySelector("input[name=profile]");
-    radio.disabled = !radio.checked && icon === "ban" && !radio.closest(".gq-profile").querySelector(".gq-options");
-    place.className = `gq-when ${tone}`;
-    const symbol = html("i", `fa fa-${icon}`);
-    symbol.ariaHidden = "true";
-    place.replaceChildren(...(words ? [symbol, words] : []));
-  }
-  showReplaces();
-}
-
-/** The wait for a profile with the options as they are chosen; null: it was not asked for. */
-function waitOf(slug) {
-  const prefix = `profile-option-${slug}--`;
-  const selects = [...form.querySelectorAll("select")].filter((select) => select.id.startsWith(prefix));
-  const changed = selects.filter((select) => ![...select.options].find((option) => option.selected && isDefault(option)));
-  const free = [...form.querySelectorAll("input[type=text]")].some((field) => field.id.startsWith(prefix) && !field.disabled);
-  if (!changed.length && !free) return waits[slug] || null;
-  if (free || changed.length > 1) return null;
-  const [select] = changed;
-  return waits[`${slug}--${select.id.slice(prefix.length)}--${select.value}`] || null;
-}
-
-/** Whether it is the site's default choice, whatever the user had chosen the last time. */
-function isDefault(option) {
-  return "default" in option.dataset;
-}
-
-function wordWait(wait) {
-  if (!wait) return ["circle-question", "gq-when-never", Object.keys(waits).length ? "wait not looked up" : "no estimate"];
-  const now = Date.now() / 1000;
-  if (wait.kind === "now") return ["circle-check", "gq-when-now", "free now"];
-  if (wait.kind === "never") return ["ban", "gq-when-never", lowered(wait.words) || "fits nowhere as it is"];
-  if (wait.kind !== "wait" || !wait.start) return ["hourglass-half", "gq-when-never", "no estimate"];
-  const left = wait.start - now;
-  if (left < NEAR) return ["hourglass-half", "", left < 60 ? "any moment" : `at most about ${duration(roundUp(left))}`];
-  return ["hourglass-half", "", `at the latest about ${wordTime(new Date(roundUp(wait.start) * 1000))}`];
-}
-
-function lowered(words) {
-  return words ? (words[0].toLowerCase() + words.slice(1)).replace(/\.$/, "") : "";
-}
-
 /* ---- a request that waits already --------------------------------------------------------------------------------- */
 
-function choices() {
-  const profile = new FormData(form).get("profile");
-  const prefix = `profile-option-${profile}--`;
-  return JSON.stringify([...new FormData(form)].filter(([name]) => name === "profile" || name === "hours" || name.startsWith(prefix)));
-}
-
 function showReplaces() {
-  inPage("gq-replaces").hidden = !inPage("gq-open") || choices() === first;
+  inPage("gq-replaces").hidden = !inPage("gq-open") || entered() === first;
 }
 
-/* ---- keeping current ----------------------------------------------------------------------------------------------- */
-
-function setUpRefresh() {
-  const toggle = inPage("live");
-  inPage("gq-live").hidden = false;
-  toggle.checked = localStorage.getItem(LIVE_STORED) !== "off";
-  toggle.addEventListener("change", () => {
-    localStorage.setItem(LIVE_STORED, toggle.checked ? "on" : "off");
-    refreshForm();
-  });
-  document.addEventListener("visibilitychange", refreshForm);
-  setInterval(refreshForm, EVERY);
-  showUpdated();
-}
-
-async function refreshForm() {
-  if (document.hidden || !inPage("live").checked) return;
-  const { refresh, ticket } = data.dataset;
-  let answer = null;
-  try {
-    answer = await fetch(`${refresh}?ticket=${encodeURIComponent(ticket)}`, { cache: "no-store", redirect: "manual" });
-  } catch { /* nobody answers: said below */ }
-  if (!answer?.ok) {
-    inPage("gq-link").textContent = answer?.status === 401 ? "No longer current: reload the page" : "The queue does not answer";
-    return;
-  }
-  const said = await answer.json();
-  inPage("gq-link").textContent = "";
-  waits = said.waits;
-  asked = Date.now() / 1000;
-  showUpdated();
-  showWaits();
-  if (said.shown) showRoom(said.shown);
-}
-
-function showUpdated() {
-  inPage("gq-updated").dateTime = new Date(asked * 1000).toISOString();
-  localiseTimes(inPage("gq-live"));
-}
+/* ---- the room ------------------------------------------------------------------------------------------------------- */
 
 function showRoom({ room, queue, limits }) {
   for (const [id, facts] of [["gq-queue", queue], ["gq-limits", limits]]) {

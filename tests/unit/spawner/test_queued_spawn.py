@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 import pytest
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 
+from gpuqueue_spawner.spawner.form import ENTERED, EXACT
 from gpuqueue_spawner.spawner.processes import started
 
 from .fake_manager import FakeManager
@@ -178,6 +179,23 @@ async def test_the_form_is_printed_checked_and_keeps_named_servers_apart(hub: Hu
     assert manager.stops[-1] == job["id"]
 
 
+async def test_an_open_form_asks_for_what_is_entered_and_starts_nothing(hub: Hub, manager: FakeManager):
+    """In a header: an argument in the address would make the Hub start the server."""
+    manager.waits = {EXACT: {"kind": "wait", "start": 1, "words": "about 50 min"}}
+    browser = Browser(hub)
+    await browser.log_in("henry")
+    posts = len(manager.posts)
+
+    page = await browser.get("/hub/spawn/henry/third", **{ENTERED: "profile=one&hours=2"})
+
+    assert "about 50 min" in page
+    assert 'data-entered="profile=one&amp;hours=2"' in page
+    asked = next(form for form in manager.forms if form["server"] == "third")
+    exact = next(choice for choice in asked["choices"] if choice["key"] == EXACT)
+    assert (exact["resources"]["gpus"], exact["lease"]) == ({"nvidia.com/gpu": 1}, 2 * 3600)
+    assert len(manager.posts) == posts
+
+
 async def test_the_manager_may_do_what_it_must_and_nothing_else(hub: Hub, manager: FakeManager):
     """The service's token reads and starts servers; users may open the service; an admin of the queue has its scope."""
     users = await hub.ask("/users", token="manager-token")
@@ -298,11 +316,14 @@ class Browser:
         await self.get("/hub/login")
         await self.post("/hub/login", username=user, password="x")
 
-    async def get(self, path: str, **options: Any) -> str:
+    async def get(self, path: str, **headers: str) -> str:
+        return await self._ask(path, headers)
+
+    async def _ask(self, path: str, headers: dict[str, str], **options: Any) -> str:
         for _ in range(5):
             response = await AsyncHTTPClient().fetch(
                 f"{self.base}{path}",
-                headers={"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())},
+                headers={**headers, "Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())},
                 follow_redirects=False,
                 raise_error=False,
                 **options,
@@ -317,7 +338,7 @@ class Browser:
 
     async def post(self, path: str, **fields: str) -> str:
         body = urlencode({**fields, "_xsrf": self.cookies.get("_xsrf", "")})
-        return await self.get(path, method="POST", body=body)
+        return await self._ask(path, {}, method="POST", body=body)
 
 
 def _gone(pid: int) -> bool:
