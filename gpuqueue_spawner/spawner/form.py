@@ -103,7 +103,7 @@ def form_context(
     rules: Rules,
     answer: Mapping[str, Any] | None,
     now: float,
-    entered: Entered = Entered(),  # noqa: B008  # frozen
+    entered: Entered = Entered(),
 ) -> FormView:
     """Put together what the form prints; `answer` is the queue's, None: it did not answer."""
     saved = _valid(options, profile_list, rules)
@@ -169,9 +169,7 @@ async def _ask(spawner: Any, profile_list: Any, entered: Entered) -> dict[str, A
     body = {
         "user": spawner.user.name,
         "server": spawner.name,
-        "choices": [
-            {"key": key, "resources": amounts(resources), "lease": lease} for key, resources, lease in choices
-        ],
+        "choices": [{"key": key, "resources": amounts(resources), "lease": lease} for key, resources, lease in choices],
     }
     try:
         return await queue.post("/spawner/v1/form", body, within=spawner.form_timeout)

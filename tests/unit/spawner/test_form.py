@@ -98,6 +98,8 @@ def test_what_no_request_may_ask_for_says_what_is_allowed():
     assert "&lt;b&gt;" in render(view)
 
 
-@pytest.mark.parametrize("text", ["", "=", "&&", "%ff%fe=%00", "profile=gone", "profile", "é", "x" * (ENTERED_LIMIT + 1)])
+@pytest.mark.parametrize(
+    "text", ["", "=", "&&", "%ff%fe=%00", "profile=gone", "profile", "é", "x" * (ENTERED_LIMIT + 1)]
+)
 def test_no_header_breaks_the_form(text: str):
     assert 'name="profile"' in render(context(answer={}, entered=text))
