@@ -5,12 +5,12 @@ Knows the JSON of the spawner protocol and JupyterHub's progress events. Who ask
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..model import End, Resources, State
+from ..model.numbers import any_moment, at_most, ordinal
 
 AWAY = "The queue does not answer right now; your place is kept."
 
@@ -122,8 +122,13 @@ def waiting_words(job: JobView, *, now: float) -> str:
         f"You are {ordinal(job.place)} of {job.of} in the queue." if job.place and job.of else "You are in the queue."
     )
     reason = " ".join(filter(None, (job.lead, job.proof)))
-    estimate = f"Starts {at_most(job.start - now)} at the latest." if job.start is not None else ""
-    return " ".join(filter(None, (place, reason, estimate)))
+    return " ".join(filter(None, (place, reason, _estimate(job.start, now))))
+
+
+def _estimate(start: float | None, now: float) -> str:
+    if start is None:
+        return ""
+    return "Starts any moment." if any_moment(start - now) else f"Starts in {at_most(start - now)} at the latest."
 
 
 def end_words(job: JobView) -> str:
@@ -138,21 +143,3 @@ def end_words(job: JobView) -> str:
         End.COMPLETED: "This request is finished",
     }.get(job.end or End.FAILED, "This request ended")
     return f"{lead}: {job.message}" if job.message else f"{lead}."
-
-
-def ordinal(number: int) -> str:
-    """1st, 2nd, 3rd, 11th, 22nd."""
-    last = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{last}"
-
-
-def at_most(seconds: float) -> str:
-    """A wait in words, rounded up to five minutes as on every page: an estimate is no promise."""
-    minutes = 5 * math.ceil(max(seconds, 1) / 300)
-    days, hours, minutes = minutes // 1440, minutes % 1440 // 60, minutes % 60
-    if days >= 2:
-        parts = [f"{days} days", f"{hours} h" if hours else ""]
-    else:
-        hours += 24 * days
-        parts = [f"{hours} h" if hours else "", f"{minutes} min" if minutes else ""]
-    return " ".join(filter(None, ["in about", *parts]))

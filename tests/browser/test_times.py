@@ -6,16 +6,20 @@ import json
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Browser, Route, expect
 
+from gpuqueue_spawner.spawner.form import TEMPLATES
 from tests.services.site import PREFIX
+from tests.services.waits import LENGTHS, PLACES, SHORT, WAITS
 
 from .conftest import People
 
 STAMP = re.compile(r'datetime="(\d{4}-[^"]+)"')
+WORDS = TEMPLATES / "gpuqueue-words.js"
 ZONES = ["Pacific/Auckland", "America/St_Johns"]
 #: An hour and a half before clocks in Berlin go from 02:00 to 03:00.
 BEFORE_SUMMER = datetime.fromisoformat("2027-03-27T23:30:00+00:00")
@@ -36,6 +40,26 @@ def test_times_are_those_of_the_readers_zone(people: People, zone: str) -> None:
     expect(bob.page.locator("#gq-when-big time")).to_have_text(re.compile(rf"(^|, ){start:%H:%M}$"))
     expect(bob.jobs().locator(f"#job-{job['id']} time").first).to_have_text(f"{asked:%H:%M}")
     expect(bob.page.locator("#queue-rows time").first).to_have_text(f"{asked:%H:%M}")
+
+
+@pytest.mark.parametrize(
+    ("script", "cases"),
+    [
+        ("atMost(it)", WAITS),
+        ("duration(it)", LENGTHS),
+        ("anyMoment(it)", SHORT),
+        ("ordinal(it)", PLACES),
+    ],
+)
+def test_the_pages_scripts_word_numbers_as_the_queue_does(browser: Browser, script: str, cases: list[Any]) -> None:
+    """A wait is one wait, whoever says it."""
+    with browser.new_context() as context:
+        page = context.new_page()
+        said = page.evaluate(
+            f"(all) => {{ {WORDS.read_text()}; return all.map((it) => {script}) }}", [n for n, _ in cases]
+        )
+
+    assert said == [words for _, words in cases]
 
 
 def shifted(by: timedelta) -> Callable[[Route], None]:

@@ -43,7 +43,7 @@ def estimate(wait: Wait | None, *, now: float) -> Estimate:
     """Word the start that the planner expects at the latest."""
     if wait is None or wait.start is None:
         return Estimate(words=NO_ESTIMATE, at=None, in_words="")
-    if wait.start <= now:
+    if words.any_moment(wait.start - now):
         return Estimate(words=SOON, at=None, in_words="")
     return Estimate(
         words=PREFIX,

@@ -56,7 +56,7 @@ const SAY = {
 
   queued: (event, { now }) => ({
     eyebrow: "Your place", headline: "In the queue", words: aroundMe(event),
-    when: latestStart(event, now), drawHours: event.start > now + 60,
+    when: latestStart(event, now), drawHours: Boolean(event.start) && !anyMoment(event.start - now),
     lead: event.lead || "Waits for its turn.", proof: [event.proof, ...lastMoved(event)], foot: CLOSE, cancel: "Cancel request",
   }),
 
@@ -142,10 +142,10 @@ function aroundMe(event) {
 
 function latestStart(event, now) {
   if (!event.start) return { eyebrow: "Start", headline: "No estimate yet" };
-  if (event.start <= now + 60) return { eyebrow: "Starts", headline: "Any moment" };
+  if (anyMoment(event.start - now)) return { eyebrow: "Starts", headline: "Any moment" };
   return {
     eyebrow: "Starts at the latest about", headline: [{ time: roundUp(event.start) }],
-    words: [`In about ${duration(roundUp(event.start - now))}. Sooner if somebody stops early; later only if somebody extends or comes back to an older place.`],
+    words: [`In ${atMost(event.start - now)}. Sooner if somebody stops early; later only if somebody extends or comes back to an older place.`],
   };
 }
 

@@ -109,7 +109,7 @@ function wordWait(wait, chosen) {
   if (wait?.kind === "never") return ["ban", "gq-when-never", lowered(wait.words) || "fits nowhere as it is"];
   if (!wait?.start) return ["circle-question", "gq-when-never", "not known right now"];
   const left = wait.start - Date.now() / 1000;
-  if (left < NEAR) return ["hourglass-half", "", left < 60 ? "any moment" : `at most about ${duration(roundUp(left))}`];
+  if (left < NEAR) return ["hourglass-half", "", anyMoment(left) ? "any moment" : `at most ${atMost(left)}`];
   return ["hourglass-half", "", `at the latest about ${wordTime(new Date(roundUp(wait.start) * 1000))}`];
 }
 

@@ -1,4 +1,4 @@
-/* Numbers as people read them; the service words the same in Python (service/views/words.py).
+/* Numbers as people read them; Python words the same (model/numbers.py, service/views/words.py).
    Printed into Hub pages, before the scripts that use it. */
 
 function ordinal(n) {
@@ -26,6 +26,16 @@ function hoursOf(minutes) {
 /** Up to the next five minutes: a lease end is not known better. */
 function roundUp(seconds) {
   return Math.ceil(seconds / 300) * 300;
+}
+
+/** The longest that something should take: "about 1 h 25 min". */
+function atMost(seconds) {
+  return `about ${duration(roundUp(seconds))}`;
+}
+
+/** Whether a wait is too short to be told as one. */
+function anyMoment(seconds) {
+  return seconds <= 60;
 }
 
 /** "4 GPUs", with the resource name where it is not the usual one; empty for none. */

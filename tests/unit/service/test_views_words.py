@@ -1,46 +1,14 @@
-"""Numbers, sizes, lengths of time and points in time, as people read them."""
+"""Sizes and points in time, as people read them."""
 
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gpuqueue_spawner.model import Resources
 from gpuqueue_spawner.service.views import words
 from gpuqueue_spawner.service.views.moments import DATE, SECONDS, moment
 
 from .builders import GB, NOW, at, job
-
-
-@pytest.mark.parametrize(
-    ("n", "expected"),
-    [(1, "1st"), (2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th"), (12, "12th"), (13, "13th"), (22, "22nd"),
-     (111, "111th"), (1003, "1,003rd")],
-)  # fmt: skip
-def test_places_are_ordinals(n: int, expected: str) -> None:
-    """Eleven to thirteen are the odd ones, also above a hundred."""
-    assert words.ordinal(n) == expected
-
-
-@pytest.mark.parametrize(
-    ("seconds", "expected"),
-    [(0, "under 1 min"), (59, "under 1 min"), (60, "1 min"), (-5, "under 1 min"), (3599, "59 min"), (3600, "1 h"),
-     (4920, "1 h 22 min"), (26 * 3600, "26 h"), (49 * 3600, "2 days 1 h"), (48 * 3600 + 59, "2 days")],
-)  # fmt: skip
-def test_lengths_of_time_are_whole_minutes_rounded_down(seconds: float, expected: str) -> None:
-    """What is left is never said to be more than it is."""
-    assert words.duration(seconds) == expected
-
-
-@given(st.integers(0, 10**10).map(lambda ms: ms / 1000))
-def test_an_estimate_is_rounded_up_to_five_minutes(seconds: float) -> None:
-    """It is the latest start: rounding down would make it false."""
-    rounded = words.round_up(seconds)
-
-    assert rounded >= seconds
-    assert rounded - seconds <= words.STEP
-    assert rounded % words.STEP == 0
 
 
 @pytest.mark.parametrize(

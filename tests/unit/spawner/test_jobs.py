@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gpuqueue_spawner.model import End, State
-from gpuqueue_spawner.service.views import words as views
-from gpuqueue_spawner.spawner.jobs import JobView, at_most, end_words, ordinal, waiting_words
+from gpuqueue_spawner.spawner.jobs import JobView, end_words, waiting_words
 
 from .builders import view
 
@@ -22,31 +21,10 @@ def test_a_waiting_job_says_place_reason_and_estimate():
     assert waiting_words(view(state=State.STOPPING), now=0) == "The last try is being cleared away; your place is kept."
 
 
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (-5, "5 min"),
-        (90, "5 min"),
-        (300, "5 min"),
-        (301, "10 min"),
-        (3500, "1 h"),
-        (4600, "1 h 20 min"),
-        (26 * 3600, "26 h"),
-        (51 * 3600, "2 days 3 h"),
-        (72 * 3600, "3 days"),
-    ],
-)
-def test_an_estimate_is_rounded_up_as_on_the_pages(seconds: float, words: str):
-    """It is the latest moment, to five minutes."""
-    assert at_most(seconds) == f"in about {words}"
-    assert views.at_most(max(seconds, 1)) == f"about {words}"
-
-
-def test_ordinals():
-    """English ones."""
-    assert [ordinal(n) for n in (1, 2, 3, 4, 11, 12, 13, 21, 102)] == [
-        "1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "102nd",
-    ]  # fmt: skip
+def test_what_starts_within_a_minute_starts_any_moment():
+    """As on every page."""
+    assert waiting_words(view(start=1030), now=1000).endswith("Starts any moment.")
+    assert waiting_words(view(start=990), now=1000).endswith("Starts any moment.")
 
 
 @pytest.mark.parametrize("end", End)
