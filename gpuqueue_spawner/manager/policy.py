@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from traitlets import Float, Integer, List, TraitError, Unicode, validate
 from traitlets.config import Configurable
 
@@ -124,7 +126,6 @@ class Policy(Configurable):
         "queued_jobs",
         "running_jobs",
         "gpus",
-        "max_lease",
         "extend_by",
         "max_extension",
         "warning",
@@ -135,8 +136,15 @@ class Policy(Configurable):
     )
     def _not_negative(self, proposal: dict) -> float:  # type: ignore[type-arg]  # traitlets passes a plain dict
         value: float = proposal["value"]
-        if value < 0:
+        if not 0 <= value < math.inf:
             raise TraitError(f"Policy.{proposal['trait'].name} is {value}; allowed is 0 or more")
+        return value
+
+    @validate("max_lease")
+    def _above_zero(self, proposal: dict) -> float:  # type: ignore[type-arg]
+        value: float = proposal["value"]
+        if not 0 < value < math.inf:
+            raise TraitError(f"Policy.max_lease is {value}; allowed is a number of seconds above 0")
         return value
 
     @property

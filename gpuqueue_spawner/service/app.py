@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import secrets
 import signal
@@ -20,7 +21,7 @@ from urllib.parse import urlsplit
 from jupyterhub.services.auth import HubOAuth
 from sqlalchemy.engine import make_url
 from tornado.httpserver import HTTPServer
-from traitlets import Bool, Float, Integer, TraitError, Type, Unicode, default
+from traitlets import Bool, Float, Integer, TraitError, Type, Unicode, default, validate
 from traitlets.config import Application
 
 from .. import __version__
@@ -29,14 +30,15 @@ from ..manager import Manager, Policy
 from ..manager.database import Database
 from ..manager.hub import HubAPI
 from ..manager.run import Office
-from ..store import SchemaMismatch, Store, StoreUnavailable
+from ..store import InvalidDatabase, SchemaMismatch, Store, StoreUnavailable
+from ..store.errors import UPGRADE
 from .availability import Tickets
 from .bodies import READ_LIMIT, READ_S, Shortened
 from .routes import application
-from .secret import Secret
+from .secret import Secret, read_private
 from .settings import unread
 from .templating import environment
-from .tokens import Tokens
+from .tokens import TOKEN, Tokens
 from .views.frame import Site
 
 log = logging.getLogger("gpuqueue")
@@ -79,7 +81,7 @@ class ManagerApp(Application):
         """,
     )
     ip = Unicode("127.0.0.1", config=True, help="Address to listen on. .. versionadded:: 0.1")
-    port = Integer(8083, config=True, help="Port to listen on. .. versionadded:: 0.1")
+    port = Integer(8083, min=1, max=65535, config=True, help="Port to listen on. .. versionadded:: 0.1")
     db_url = Unicode(
         config=True,
         help="""URL of the database, as SQLAlchemy reads it.
@@ -183,6 +185,21 @@ class ManagerApp(Application):
     def _default_log_level(self) -> int:
         return logging.INFO
 
+    @validate("base_url", "prefix")
+    def _between_slashes(self, proposal: Any) -> str:
+        value = str(proposal.value)
+        if not (value.startswith("/") and value.endswith("/")):
+            raise TraitError(
+                f"ManagerApp.{proposal.trait.name} is {value!r}; allowed is a path with slashes on both ends"
+            )
+        return value
+
+    @validate("database_limit")
+    def _above_zero(self, proposal: Any) -> float:
+        if not 0 < proposal.value < math.inf:
+            raise TraitError(f"ManagerApp.database_limit is {proposal.value}; allowed is a number of seconds above 0")
+        return float(proposal.value)
+
     def initialize(self, argv: list[str] | None = None) -> None:
         """Read the command line, then the file; the command line wins."""
         try:
@@ -208,10 +225,12 @@ class ManagerApp(Application):
             print(self.generate_config_file())
             return
         _log_to_stderr(self.log_level)
-        Path(self.data_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
+            Path(self.data_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
             policy = Policy(parent=self)
             capacity = self.capacity_class(parent=self, instance=_instance(Path(self.data_dir) / "instance"))
+        except OSError as error:
+            _refuse(f"ManagerApp.data_dir is {self.data_dir!r}, which cannot be used: {error.strerror}")
         except TraitError as error:
             _refuse(error)
         asyncio.run(self._run(policy, capacity))
@@ -229,7 +248,7 @@ class ManagerApp(Application):
 
     async def _serve(self, policy: Policy, capacity: Capacity) -> None:
         store = self._open_store()
-        spawner_secret = Secret.of_file(Path(self.spawner_secret_file))
+        spawner_secret = _secret(self.spawner_secret_file)
         manager = Manager(Database(store, limit=self.database_limit), policy)
         hub = HubAPI(self.hub_api_url, self._hub_token())
         office = Office.of(manager, capacity, hub, secret=spawner_secret.value)
@@ -248,20 +267,34 @@ class ManagerApp(Application):
             if self.upgrade_db:
                 store.upgrade()
             store.check()
-        except (SchemaMismatch, StoreUnavailable) as error:
+        except SchemaMismatch as error:
+            _refuse(f"{error}{self._how_to_upgrade() if UPGRADE in str(error) else ''}")
+        except (InvalidDatabase, StoreUnavailable) as error:
             _refuse(error)
         return store
 
+    def _how_to_upgrade(self) -> str:
+        """What the command needs to find this very database; without it, it would make another one."""
+        if self.config_file:
+            return f" with `-f {self.config_file}`"
+        return " with the same `--db`" if "db_url" in self.config.get("ManagerApp", {}) else ""
+
     def _hub_token(self) -> str:
         if self.hub_token_file:
-            return Path(self.hub_token_file).read_text(encoding="ascii").strip()
+            try:
+                token = read_private(Path(self.hub_token_file)).decode("ascii", "replace")
+            except (OSError, ValueError) as error:
+                _refuse(_unusable(self.hub_token_file, error))
+            if not TOKEN.fullmatch(token):
+                _refuse(f"{self.hub_token_file} holds no API token of the Hub; allowed is one line without spaces")
+            return token
         token = os.environ.get("JUPYTERHUB_API_TOKEN", "")
         if not token:
             _refuse("no API token of the Hub: set ManagerApp.hub_token_file, or JUPYTERHUB_API_TOKEN")
         return token
 
     def _listen(self, office: Office, spawner_secret: Secret) -> HTTPServer:
-        cookie_secret = Secret.of_file(Path(self.cookie_secret_file))
+        cookie_secret = _secret(self.cookie_secret_file)
         auth = HubOAuth.instance(  # one a process, which is where the Hub's own handlers look for it
             parent=self,
             api_url=self.hub_api_url,
@@ -304,6 +337,17 @@ class ManagerApp(Application):
 
 def _refuse(words: object) -> NoReturn:
     sys.exit(f"gpuqueue manager: {words}")
+
+
+def _secret(path: str) -> Secret:
+    try:
+        return Secret.of_file(Path(path))
+    except (OSError, ValueError) as error:
+        _refuse(_unusable(path, error))
+
+
+def _unusable(path: str, error: OSError | ValueError) -> str:
+    return f"cannot use {path}: {error.strerror}" if isinstance(error, OSError) else str(error)
 
 
 async def _tell_about(capacity: Capacity) -> None:

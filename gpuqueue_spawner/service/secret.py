@@ -19,15 +19,14 @@ class Secret:
         """Read the file, or make it with a new random secret when there is none.
 
         :raises ValueError: it is empty, too short, or readable by others.
+        :raises OSError: it can neither be read nor made.
         """
         try:
             with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
                 file.write(secrets.token_hex(32))
         except FileExistsError:
             pass
-        if path.stat().st_mode & 0o077:
-            raise ValueError(f"{path} holds a secret and may be read by others; allowed is mode 0600")
-        value = path.read_bytes().strip()
+        value = read_private(path)
         if len(value) < 32:
             raise ValueError(f"{path} holds a secret of {len(value)} bytes; allowed is 32 or more")
         return cls(value)
@@ -35,3 +34,14 @@ class Secret:
     def matches(self, given: bytes) -> bool:
         """Compare in constant time."""
         return hmac.compare_digest(self.value, given)
+
+
+def read_private(path: Path) -> bytes:
+    """What a secret file holds, without white space around it.
+
+    :raises ValueError: it is readable by others.
+    :raises OSError: it cannot be read.
+    """
+    if path.stat().st_mode & 0o077:
+        raise ValueError(f"{path} holds a secret and may be read by others; allowed is mode 0600")
+    return path.read_bytes().strip()
