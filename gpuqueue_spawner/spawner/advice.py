@@ -145,7 +145,7 @@ def _profile_advice(app: Any) -> Iterator[Advice]:
 
 def effective(app: Any, trait: str) -> Any:
     """The value that a spawner of this Hub will have: the most specific class that the config names wins."""
-    value = app.spawner_class.class_traits()[trait].default() or 0
+    value = app.spawner_class.class_traits()[trait].default()
     for section in _sections(app, trait):
         value = app.config[section][trait]
     return value

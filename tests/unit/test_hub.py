@@ -13,6 +13,7 @@ from jupyterhub.spawner import LocalProcessSpawner
 from traitlets.config import Config
 
 from gpuqueue_spawner.hub import ACCESS, PAGES, configure, refuses_hyphens
+from gpuqueue_spawner.spawner import GPUQueueLocalSpawner
 from gpuqueue_spawner.spawner.advice import advice
 
 HUB_6 = jupyterhub.version_info >= (6,)
@@ -131,6 +132,13 @@ def fake(hub: JupyterHub, **changes: Any) -> Any:
 def test_a_configured_hub_gets_no_advice():
     """configure() leaves nothing to say."""
     assert advice(fake(configured())) == []
+
+
+def test_a_hub_without_profiles_is_looked_at_all_the_same():
+    """The five lines of the README have none."""
+    found = advice(fake(configured(), spawner_class=GPUQueueLocalSpawner, active_server_limit=9))
+
+    assert [each.setting for each in found] == ["c.JupyterHub.active_server_limit"]
 
 
 def test_each_setting_against_the_queue_is_named_with_the_value_to_give():
