@@ -295,4 +295,6 @@ _BEFORE = re.compile(r"(Value error, |Input should be |\w+ should have |Input )"
 def _allowed(error: ErrorDetails) -> str:
     """Pydantic says what an input should be; the sentence here goes "allowed is ..."."""
     words = _ALLOWED.get(error["type"]) or _BEFORE.sub("", error["msg"], count=1)
+    if error["type"] == "too_long" and isinstance(error["input"], str):  # checked by us first, it says "items"
+        words = f"at most {error['ctx']['max_length']} characters"
     return words[:1].lower() + words[1:]

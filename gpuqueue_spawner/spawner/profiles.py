@@ -259,6 +259,8 @@ def read_name(value: object) -> str:
         raise InvalidOption("job_name", name, f"at most {NAME_LIMIT} characters, it has {len(name)}")
     if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or c in REORDERING for c in name):
         raise InvalidOption("job_name", name, "text without control characters")
+    if name and all(unicodedata.category(c) in ("Cf", "Zs") for c in name):  # pages link a job by its name
+        raise InvalidOption("job_name", name, "text that can be seen")
     return name
 
 

@@ -227,6 +227,13 @@ def test_a_refusal_names_the_field_with_its_path_and_what_is_allowed(body: Any, 
     assert (refusal.value.field, refusal.value.allowed) == (field, allowed)
 
 
+def test_a_text_that_is_too_long_is_measured_in_characters() -> None:
+    with pytest.raises(BadInput) as refusal:
+        read(ActInput, {"note": "x" * 1001})
+
+    assert refusal.value.allowed == "at most 1000 characters"
+
+
 def test_words_of_a_failure_are_made_to_fit_rather_than_not_reported() -> None:
     given = read(FailedInput, {"launch": 1, "message": "it said \udc80 " + "x" * 5000})
 

@@ -84,6 +84,7 @@ def test_the_guarantee_counts_else_the_limit(options: Any, cpus: float, memory: 
         ({"job_name": "a\x00b"}, "allowed is text without control characters."),
         ({"job_name": "a\u202eb"}, "allowed is text without control characters."),
         ({"job_name": "x" * 256}, "allowed is at most 255 characters, it has 256."),
+        ({"job_name": "\u200b\u00a0\u200f"}, "allowed is text that can be seen."),
         ([], "user_options is []; allowed is an object."),
         ({"user_options": 3}, "user_options is 3; allowed is an object."),
     ],
