@@ -16,6 +16,7 @@ WITHOUT_PROCESS = frozenset({State.QUEUED, State.HELD, State.ADMITTED})
 LAUNCHABLE = frozenset({State.ADMITTED, State.STARTING, State.RESTARTING})
 
 
+IN_HUB = "JupyterHub"  #: by whom, where somebody did it in the Hub, which does not tell who
 SHUT_DOWN = "It was shut down from within."
 UNSEEN = "It ended by itself; with what status is not known, for JupyterHub was restarted meanwhile or did not tell."
 REBOOTED = "The machine was restarted."

@@ -207,7 +207,7 @@ class UserHandler(HubOAuthenticated, Base):  # type: ignore[misc]  # jupyterhub 
 
         :raises NotFound: there is none, or it is somebody else's.
         """
-        if not job_id.isdecimal() or len(job_id) > 18:
+        if not (job_id.isascii() and job_id.isdecimal()) or len(job_id) > 18:
             raise NotFound("job")
         job: Job | None = await self.manager.job(int(job_id))
         if job is None or not self.reader.sees(job):

@@ -25,6 +25,7 @@ TEMPLATES = str(Path(__file__).parent / "templates")
 NAME_LIMIT = 255  #: characters of a job's name
 OTHER = "--unlisted-choice"  #: KubeSpawner's suffix of a value that is no choice of the list
 OWN = ("profile", "hours", "job_name")  #: options that are no profile option
+SHORTEST = 0.001  #: hours; a shorter time is over before anybody is told that it ends
 HOURS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,3})?")
 COUNT = re.compile(r"[0-9]{1,6}")
 REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # would reorder the text around a name
@@ -229,9 +230,9 @@ def unwrapped(options: object) -> dict[str, Any]:
 def read_hours(value: object, *, rules: Rules) -> float:
     """How long it may run.
 
-    :raises InvalidOption: no number, not above 0, or over the site's limit.
+    :raises InvalidOption: no number, too short, or over the site's limit.
     """
-    allowed = f"a number of hours above 0, at most {rules.max_hours:g}"
+    allowed = f"a number of hours from {SHORTEST:g}, at most {rules.max_hours:g}"
     if value is None or value == "":
         return min(rules.default_hours, rules.max_hours)
     if isinstance(value, str) and HOURS.fullmatch(value) and value.isascii():
@@ -240,7 +241,7 @@ def read_hours(value: object, *, rules: Rules) -> float:
         hours = float(value) if abs(value) <= rules.max_hours else math.inf
     else:
         raise InvalidOption("hours", value, allowed)
-    if not 0 < hours <= rules.max_hours:
+    if not SHORTEST <= hours <= rules.max_hours:
         raise InvalidOption("hours", value, allowed)
     return hours
 

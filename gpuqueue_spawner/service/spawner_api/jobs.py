@@ -122,7 +122,7 @@ class StopJob(SpawnerJob):
         def stopped(job: Job) -> decisions.Change | None:
             if job.state is State.RESTARTING and not held:
                 return None  # the queue itself stops this server, to start it anew
-            return decisions.stop(job, now=now, by=job.user, end=End.STOPPED)
+            return decisions.stop(job, now=now, by=decisions.IN_HUB, end=End.STOPPED)
 
         try:
             self.show(await self.manager.decide(self.job_id(key), stopped))

@@ -264,7 +264,7 @@ def _people(jobs: Sequence[Job], site: Site, reader: Reader, remarks: Mapping[st
 
 def _ended(job: Job, site: Site, now: float) -> Ended:
     ended = job.ended or now
-    by = f"by {'its owner' if job.by == job.user else job.by}" if job.by else ""
+    by = words.by(job.by, owner=job.user) if job.by else ""
     return Ended(
         id=f"ended-{job.id}",
         at=moment(ended, now=now),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...model import End, Job, State
+from . import words
 
 ENDS_SOON = 600.0  #: seconds before its end from which on a job "ends soon", where the site says nothing else
 
@@ -65,5 +66,5 @@ def end_words(job: Job, *, reader: str) -> str:
     if job.end in (End.COMPLETED, End.FAILED, End.REJECTED, End.RECLAIMED) and job.message:
         return f"{word}: {job.message}"
     if job.end in (End.STOPPED, End.CANCELLED) and job.by:
-        return f"{word} by {'you' if job.by == reader else job.by}"
+        return f"{word} {words.by(job.by, reader=reader)}"
     return word

@@ -35,10 +35,8 @@ class _Context:
 
     @property
     def by(self) -> str:
-        """ "by you", "by rbaker"; empty where the queue did it itself."""
-        if not self.event.by:
-            return ""
-        return " by you" if self.event.by == self.reader else f" by {self.event.by}"
+        """ "by you", "by rbaker", with a space before; empty where the queue did it itself."""
+        return f" {words.by(self.event.by, reader=self.reader)}" if self.event.by else ""
 
 
 def tell(event: LoggedEvent, *, job: Job, reader: str, index: Mapping[str, int], now: float) -> Said:

@@ -5,6 +5,7 @@ Knows numbers and English. Points in time: moments.py. Words for states and ends
 
 from __future__ import annotations
 
+from ...manager.decisions import IN_HUB
 from ...model import Job, Resources
 from ...model.numbers import any_moment, at_most, count, duration, ordinal, round_up
 from ...model.resources import NVIDIA_GPU
@@ -13,6 +14,7 @@ __all__ = [
     "amount",
     "any_moment",
     "at_most",
+    "by",
     "count",
     "cpus",
     "duration",
@@ -26,6 +28,13 @@ __all__ = [
 ]
 
 _KIB = 1024
+
+
+def by(name: str, *, reader: str = "", owner: str = "") -> str:
+    """Word who did something: "by you", "by its owner", "by rbaker", "in JupyterHub"."""
+    if name == IN_HUB:
+        return f"in {name}"
+    return f"by {'you' if name == reader else 'its owner' if name == owner else name}"
 
 
 def listing(words: list[str]) -> str:

@@ -43,3 +43,11 @@ def test_a_time_is_true_without_a_script() -> None:
     assert moment(NOW, now=NOW, form=SECONDS).text == "12:42:07 UTC"
     assert moment(NOW, now=NOW, form=DATE).text == "Tuesday 24 November 2026"
     assert moment(NOW, now=NOW).iso == "2026-11-24T12:42:07Z"
+
+
+def test_who_did_something_is_said_as_far_as_it_is_known() -> None:
+    """The Hub does not tell who asked it to stop a server."""
+    assert words.by("aneh", reader="aneh") == "by you"
+    assert words.by("aneh", owner="aneh") == "by its owner"
+    assert words.by("rbaker", reader="aneh", owner="aneh") == "by rbaker"
+    assert words.by("JupyterHub", reader="aneh", owner="aneh") == "in JupyterHub"

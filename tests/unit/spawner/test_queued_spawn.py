@@ -172,7 +172,7 @@ async def test_the_form_is_printed_checked_and_keeps_named_servers_apart(hub: Hu
     assert "about 40 min" in page
     asked = next(form for form in manager.forms if form["server"] == "second")
     assert asked["choices"][0]["resources"]["gpus"] == {"nvidia.com/gpu": 1}
-    assert "allowed is a number of hours above 0, at most 24." in wrong
+    assert "allowed is a number of hours from 0.001, at most 24." in wrong
     job = await manager.job(user="dave", server="second")
     assert (job["name"], job["lease"]) == ("by form", 3 * 3600)
     await hub.ask("/users/dave/servers/second", method="DELETE", body=None)
