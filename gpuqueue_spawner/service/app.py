@@ -34,6 +34,7 @@ from ..store import InvalidDatabase, SchemaMismatch, Store, StoreUnavailable
 from ..store.errors import UPGRADE
 from .availability import Tickets
 from .bodies import READ_LIMIT, READ_S, Shortened
+from .public import HUB_STATIC
 from .routes import application
 from .secret import Secret, read_private
 from .settings import unread
@@ -316,6 +317,7 @@ class ManagerApp(Application):
                 base=self.base_url,
                 hub=self.base_url + "hub/",
                 service=self.prefix,
+                look=self.prefix + "static/hub/" if HUB_STATIC.is_dir() else self.base_url + "hub/static/",
                 named_servers=self.named_servers,
                 help_url=self.help_url,
             ),

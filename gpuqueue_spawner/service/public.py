@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from jupyterhub._data import DATA_FILES_PATH  # where JupyterHub's own docs say that its files are found
 from tornado.web import StaticFileHandler
 
 from .availability import BadTicket, availability
@@ -11,6 +12,8 @@ from .base import Base
 from .errors import Unauthorized
 
 OPENAPI = Path(__file__).with_name("openapi.yaml")
+#: JupyterHub's style sheet, icons and scripts, as installed here: the Hub's own copy is away when the Hub is
+HUB_STATIC = Path(DATA_FILES_PATH) / "static"
 
 
 class Health(Base):

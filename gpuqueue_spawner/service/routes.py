@@ -78,6 +78,7 @@ def application(*, prefix: str, settings: dict[str, Any]) -> Application:
             (prefix + "admin/jobs", pages_admin.AdminJobs),
             (prefix + "admin/nodes/([^/]+)/([^/]+)", pages_admin.AdminNode),
             (prefix + "admin/users/([^/]+)/([^/]+)", pages_admin.AdminUser),
+            (prefix + "static/hub/(.*)", public.Static, {"path": public.HUB_STATIC}),
             (prefix + "static/(.*)", public.Static, {"path": HERE / "static"}),
             (prefix + API + ".*", Nowhere),
             (prefix + ".*", NoPage),

@@ -142,4 +142,5 @@ def end_words(job: JobView) -> str:
         End.FAILED: "The notebook could not be started",
         End.COMPLETED: "This request is finished",
     }.get(job.end or End.FAILED, "This request ended")
-    return f"{lead}: {job.message}" if job.message else f"{lead}."
+    words = f"{lead}: {job.message}" if job.message else lead
+    return words if words.endswith((".", "!", "?")) else f"{words}."

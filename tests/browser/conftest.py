@@ -88,6 +88,12 @@ class People:
         self.visitors.append(visitor)
         return visitor
 
+    def stranger(self) -> Reader:
+        """Somebody with a browser who has not logged in."""
+        reader = Reader(self.visitor(), self._browser)
+        self.readers.append(reader)
+        return reader
+
     def reader(self, name: str = "", **context: Any) -> Reader:
         """Somebody with a browser, logged in; `context`: what playwright lets one set."""
         visitor = self.visitor(name)

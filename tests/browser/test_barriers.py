@@ -91,6 +91,16 @@ def test_the_ways_in(people: People, look: Look) -> None:
     look.at(alice, "error-404")
     alice.go(f"/hub/spawn-pending/{alice.name}")
     look.at(alice, "not-running")
+    alice.go("/hub/nothing")
+    look.at(alice, "hub-404")
+    zoe = people.stranger()
+    zoe.go("/hub/login")
+    look.at(zoe, "login")
+    zoe.page.fill("#username_input", zoe.name)
+    zoe.page.fill("#password_input", "wrong")
+    zoe.page.click("#login_submit")
+    expect(zoe.page.locator(".login_error")).to_be_visible()
+    look.at(zoe, "login-wrong")
 
 
 def test_the_waiting_page_in_all_its_states(people: People, look: Look, mood: Callable[[str], None]) -> None:
@@ -144,9 +154,13 @@ def test_what_is_seen_while_something_is_away(
     look.at(bob, "waiting-away")
     bob.form()
     look.at(bob, "form-away")
+    bob.jobs()
+    expect(page.locator("#gq-title")).to_have_text("The queue does not answer")
+    look.at(bob, "jobs-queue-away")
     hold_back(True)
     house.manager.start()
     house.wait()
+    expect(page.locator("#cards")).to_be_visible()  # by itself
     bob.waiting_page("two")
     bob.state_is("queued")
     page.clock.install()

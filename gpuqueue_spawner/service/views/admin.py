@@ -19,6 +19,7 @@ from .moments import Moment, moment
 if TYPE_CHECKING:
     from ...scheduling import Wait
 
+ENDED_SHOWN = 6  #: the rest is folded away: on a phone each one fills half a screen
 SHOWN = 200  #: waiting jobs that are printed; acting on one further back is the API's
 
 
@@ -104,6 +105,8 @@ class AdminView:
     holders: tuple[Holder, ...]
     people: tuple[Person, ...]
     ended: tuple[Ended, ...]
+    ended_before: tuple[Ended, ...]  #: folded away
+    ended_words: str  #: how many those are
 
 
 def view(
@@ -142,7 +145,9 @@ def view(
         servers=tuple(_server(row, site, reader) for row in drawn.nodes),
         holders=tuple(_holders(jobs, nodes, site, reader, rules, now)),
         people=tuple(_people(jobs, site, reader, remarks or {})),
-        ended=tuple(_ended(job, site, now) for job in ended),
+        ended=tuple(_ended(job, site, now) for job in ended[:ENDED_SHOWN]),
+        ended_before=tuple(_ended(job, site, now) for job in ended[ENDED_SHOWN:]),
+        ended_words=f"{len(ended) - ENDED_SHOWN} more",
     )
 
 

@@ -20,6 +20,7 @@ class Site:
     base: str = "/"  #: of the whole site
     hub: str = "/hub/"
     service: str = "/services/gpuqueue/"
+    look: str = "/services/gpuqueue/static/hub/"  #: of JupyterHub's style sheet, icons and scripts
     named_servers: bool = True  #: whether a user may have more than one server
     help_url: str = ""  #: where the GPU team is reached; empty: not printed
 

@@ -44,7 +44,7 @@ class Life:
 def of(log: Sequence[LoggedEvent], *, until: float, now: float) -> Life:
     """Draw a log up to `until`."""
     first = log[0].at if log else until
-    whole = max(until - first, 1.0)
+    whole = (until - first) or 1.0
     stretches: list[tuple[str, float, float]] = []
     ends = [event.at for event in log[1:]] + [until]
     for event, end in zip(log, ends, strict=True):

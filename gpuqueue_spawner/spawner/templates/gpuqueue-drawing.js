@@ -2,6 +2,7 @@
    The service draws the same line in Python (service/views/line.py). Printed into the page after gpuqueue-words.js. */
 
 const TALLEST_STACK = 16; // cells of one stack
+const CLOSE_BY = 0.06; // of the width: circles that are closer would lie on each other
 
 function svg(name, attributes = {}, text = "") {
   const element = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -64,11 +65,22 @@ function drawHours(target, { now, start, releases = [], clock }) {
     parts.push(svg("line", { class: "gq-tick", x1: at(tick), x2: at(tick), y1: 24, y2: 32 }));
   }
   parts.push(svg("circle", { class: "gq-now", cx: 5, cy: 28, r: 5 }));
-  for (const release of releases.filter((each) => each.at > now && each.at < now + span)) {
+  for (const release of together(releases.filter((each) => each.at > now && each.at < now + span), CLOSE_BY * span)) {
     parts.push(svg("circle", { class: "gq-release", cx: at(release.at), cy: 28, r: 10 }));
     parts.push(svg("text", { class: "gq-count", x: at(release.at), y: 32, "text-anchor": "middle" }, String(release.gpus)));
   }
   parts.push(svg("text", { class: "gq-nowtext", x: "0", y: 62 }, "now"));
   parts.push(svg("text", { x: "80%", y: 62, "text-anchor": "middle" }, clock));
   target.replaceChildren(...parts);
+}
+
+/** Releases with those soon after them counted in; each at the time of its last. */
+function together(releases, within) {
+  const groups = [];
+  for (const { at, gpus } of [...releases].sort((one, other) => one.at - other.at)) {
+    const last = groups.at(-1);
+    if (last && at - last.first < within) Object.assign(last, { at, gpus: last.gpus + gpus });
+    else groups.push({ first: at, at, gpus });
+  }
+  return groups;
 }

@@ -64,7 +64,7 @@ const SAY = {
     eyebrow: "Your place, kept for you", headline: "Kept", words: "Others may start while you are on hold. Your place does not change.",
     when: { eyebrow: "Start", headline: "No estimate while on hold", words: ["It comes back with the release."] },
     lead: event.lead || "The GPU team put this request on hold.",
-    proof: [event.proof, "Only they can release it. You need to do nothing; you may cancel it."], foot: CLOSE, cancel: "Cancel request",
+    proof: [sentence(event.proof), "Only they can release it. You need to do nothing; you may cancel it."], foot: CLOSE, cancel: "Cancel request",
   }),
 
   unknown: (event, { seen }) => ({
@@ -124,7 +124,7 @@ function reasonOf(event) {
 }
 
 function sentence(words) {
-  return /[.!?”]$/.test(words) ? words : `${words}.`;
+  return !words || /[.!?]”?$/.test(words) ? words : `${words}.`;
 }
 
 function guessing(eyebrow, seen) {

@@ -61,10 +61,18 @@ function show() {
   setText(part("foot"), view.foot);
   part("again").hidden = !view.again;
   part("reload").hidden = !view.reload;
+  showOver(FINAL.includes(view.state));
   part("cancel").hidden = !view.cancel;
   if (view.cancel) setText(part("cancel-word"), view.cancel);
   setWords(part("cancel-lost"), whatIsLost());
   if (view.alert) setText(part("alert"), view.alert);
+}
+
+/** Nothing comes any more: no switch for updates, no open question. */
+function showOver(over) {
+  part("switch").hidden = over;
+  if (seen) setText(part("updated-words"), over ? "Ended " : "Updated ");
+  if (over) part("cancel").open = false;
 }
 
 function showLine(view) {
@@ -86,6 +94,7 @@ function showWhen(view) {
     const start = roundUp(event.start);
     drawHours(part("hours"), { now: unixNow(), start, releases: event.releases, clock: wordTime(new Date(start * 1000)) });
   }
+  part("key").hidden = !view.drawHours || !part("hours").querySelector(".gq-release");
 }
 
 function showSteps(view) {
@@ -143,6 +152,10 @@ function note(before) {
   if (!before.job && event.moved && event.place) changes.unshift([event.moved, `Now ${ordinal(event.place)}.`]);
   const words = whatChanged(before, event);
   if (words) changes.unshift([unixNow(), words]);
+  showChanges();
+}
+
+function showChanges() {
   changes = changes.slice(0, CHANGES);
   part("changes-card").hidden = !changes.length;
   const list = part("changes");
@@ -176,14 +189,17 @@ function take(text) {
   event = next.ready || next.failed ? { ...event, ...next, state: undefined } : next;
   seen = unixNow();
   lost = null;
-  setText(part("updated-words"), "Updated ");
-  part("updated").dateTime = new Date().toISOString();
-  localiseTimes(part("live"));
+  showSeen();
   if (!next.ready && !next.failed) showFacts();
   note(before);
   show();
   if (next.ready || next.failed) end();
   if (next.ready) location.reload(); // the Hub then sends the browser on, to where it wanted to go
+}
+
+function showSeen() {
+  part("updated").dateTime = new Date(seen * 1000).toISOString();
+  localiseTimes(part("live"));
 }
 
 function connection(state, status) {
@@ -223,6 +239,10 @@ async function cancel(submitted) {
     if (!answer.ok && answer.status !== 404) throw new Error(`The Hub answered ${answer.status}.`);
     cancelled = true;
     lost = null;
+    seen = unixNow();
+    changes.unshift([seen, "Cancelled."]);
+    showSeen();
+    showChanges();
     show();
     part("again-link").focus();
   } catch (fault) {
@@ -237,7 +257,6 @@ async function cancel(submitted) {
 
 function setUp() {
   const toggle = document.getElementById("live");
-  part("switch").hidden = false;
   toggle.checked = localStorage.getItem(LIVE) !== "off";
   toggle.addEventListener("change", () => {
     localStorage.setItem(LIVE, toggle.checked ? "on" : "off");

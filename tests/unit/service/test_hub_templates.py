@@ -114,15 +114,25 @@ def test_the_page_of_a_server_that_does_not_run_says_that_a_place_is_kept() -> N
 
 
 def test_a_named_server_that_the_hub_forgot_is_no_dead_end() -> None:
-    """After a restart it answers 404 for it until the queue hands it back; any other 404 stays the Hub's own."""
+    """After a restart it answers 404 for it until the queue hands it back."""
     forgotten = page("404.html", status_code=404, status_message="x", message=f"aneh has no such server {EVIL}")
     other = page("404.html", status_code=404, status_message="Not Found", message="No such user: x")
 
     assert "its place is kept" in forgotten
     assert 'data-comesback="yes"' in forgotten
     assert "<b>" not in forgotten
-    assert "404 : Not Found" in other
+    assert "No such user: x" in other
     assert "its place is kept" not in other
+    assert 'data-comesback=""' in other
+
+
+def test_what_the_proxy_gets_no_answer_from_is_not_called_the_readers_server() -> None:
+    """The queue's own pages are among it; nobody is told to start a server again."""
+    html = page("503.html", user=None, status_code=503, status_message="x", message_html="Your server appears ...")
+
+    assert "every place in the queue is kept" in html
+    assert 'data-queue="/services/gpuqueue/" data-notebooks="/user/"' in html
+    assert "appears" not in html
 
 
 def test_the_form_of_another_spawner_gets_a_button_too() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gpuqueue_spawner.service import templating
 from gpuqueue_spawner.service.templating import STATIC
 from tests.unit.manager.world import World
 
@@ -34,3 +35,14 @@ def test_a_browser_asks_each_time_and_is_sent_only_what_changed(service: Service
     assert (again.code, again.body) == (304, b"")
     upgraded = service.fetch("GET", f"{PREFIX}static/{name}", headers={"If-None-Match": '"of an older release"'})
     assert (upgraded.code, upgraded.body) == (200, first.body)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["css/style.min.css", "favicon.ico", "js/darkmode.js", "components/bootstrap/dist/js/bootstrap.bundle.min.js"],
+)
+def test_the_hubs_look_is_there_while_the_hub_is_away(service: Service, name: str) -> None:
+    """A page that says what is wrong has to be readable."""
+    assert service.fetch("GET", f"{PREFIX}static/hub/{name}").code == 200
+    assert f"{{{{ site.look }}}}{name}" in (templating.HERE / "templates" / "base.html").read_text()
+    assert service.fetch("GET", f"{PREFIX}static/hub/..%2ftemplates/page.html").code == 403

@@ -124,6 +124,16 @@ def test_recent_ends_tell_by_whom_and_how_long() -> None:
     ]
 
 
+def test_older_ends_are_folded_away() -> None:
+    """On a phone each of them fills half a screen."""
+    ended = [replace(job(n), state=State.ENDED, end=End.CANCELLED, ended=at(12, 38)) for n in range(1, 10)]
+
+    few, many = admin_view(ended=ended[:6]), admin_view(ended=ended)
+
+    assert (len(few.ended), few.ended_before) == (6, ())
+    assert (len(many.ended), len(many.ended_before), many.ended_words) == (6, 3, "3 more")
+
+
 def test_the_navigation_has_what_the_reader_may_open() -> None:
     """The Hub's admin panel is another right than the queue's."""
     both = Reader(name="root", scopes=frozenset({"admin-ui", "custom:gpuqueue:operate"}))

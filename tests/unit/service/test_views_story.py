@@ -68,6 +68,13 @@ def test_an_open_job_is_drawn_up_to_now() -> None:
     assert life.of(LOG[:1], until=at(10, 30), now=at(10, 30)).words == "Waited 30 min."
 
 
+def test_a_life_of_a_moment_fills_its_bar() -> None:
+    """Cancelled as soon as it was asked for."""
+    short = logged((NOW, E.SUBMIT, S.QUEUED, {}), (NOW + 0.2, E.CANCEL, S.ENDED, {}))
+
+    assert [piece.width for piece in life.of(short, until=NOW + 0.2, now=NOW + 1).pieces] == ["100.0%"]
+
+
 @pytest.mark.parametrize("event", list(Event))
 def test_every_event_has_words_even_without_details(event: Event) -> None:
     """An older log may lack what is logged today."""

@@ -32,7 +32,7 @@ def test_every_end_has_words(end: End):
     """And keeps what an admin or the queue said."""
     job = view(state=State.ENDED, end=end, message="because")
 
-    assert end_words(job).endswith(": because")
+    assert end_words(job).endswith(": because.")
     assert job.final
 
 
