@@ -182,3 +182,20 @@ def test_who_is_logged_out_is_told(people: People) -> None:
     alice.tab().goto("/hub/logout")
 
     expect(page.locator("#gq-alert")).to_contain_text("You are logged out.")
+
+
+def test_a_page_that_may_not_follow_says_so_and_asks_by_itself(people: People) -> None:
+    """Somebody with very many pages open: the one too many is slower, and nothing else."""
+    alice = people.reader()
+    page = alice.page
+    page.clock.install()
+    page.route("**/api/v1/stream*", lambda asked: asked.fulfill(status=429, json={"code": "gpuqueue.streams"}))
+    alice.jobs()
+    page.clock.fast_forward(5_000)
+    expect(page.locator("#gq-link")).to_have_text("Open in too many places: current every half minute")
+
+    alice.visitor.start("gpu1", job_name="seen later")
+    alice.visitor.job_is("running")
+    page.clock.fast_forward(31_000)
+
+    expect(page.locator("#cards")).to_contain_text("seen later")

@@ -62,6 +62,16 @@ def test_the_pages_scripts_word_numbers_as_the_queue_does(browser: Browser, scri
     assert said == [words for _, words in cases]
 
 
+def test_releases_close_to_each_other_are_one_circle(browser: Browser) -> None:
+    """Each on top of the other, only the last would be read."""
+    releases = [{"at": 100, "gpus": 1}, {"at": 11, "gpus": 3}, {"at": 10, "gpus": 2}]
+    with browser.new_context() as context:
+        drawing = WORDS.with_name("gpuqueue-drawing.js").read_text()
+        drawn = context.new_page().evaluate(f"(all) => {{ {drawing}; return together(all, 20) }}", releases)
+
+    assert [(each["at"], each["gpus"]) for each in drawn] == [(11, 5), (100, 1)]
+
+
 def shifted(by: timedelta) -> Callable[[Route], None]:
     """Move every time that the service prints."""
 

@@ -7,6 +7,7 @@ import { localiseTimes } from "./gpuqueue-times.js";
 
 const OFTEN = 500; // ms: at most twice a second
 const SELDOM = 30000; // ms: "8 min left" gets less without anything happening
+const TOO_MANY = 429; // the reader follows the queue in more places than the service lets them: this one asks SELDOM
 const LOST = 4000; // ms of silence before it is said; a restart is often shorter
 const AT_A_ROW = 5000; // ms until a row is tried again that the reader was at
 const STORED = "gpuqueue-live";
@@ -52,7 +53,7 @@ function followOrNot() {
 }
 
 /** Say on the page how the stream is. */
-function tell(state) {
+function tell(state, status) {
   if (state !== "lost") clearTimeout(lostTimer);
   if (state === "open") {
     lostTimer = 0;
@@ -60,6 +61,8 @@ function tell(state) {
     refresh();
   } else if (state === "refused") {
     loggedOut();
+  } else if (status === TOO_MANY) {
+    lostTimer ||= setTimeout(() => say("gq-link", "Open in too many places: current every half minute"), LOST);
   } else {
     lostTimer ||= setTimeout(() => say("gq-link", "Not connected, trying again"), LOST);
   }

@@ -19,10 +19,10 @@ function daysBetween(now, when) {
   return Math.round((midnight(when) - midnight(now)) / 86400000);
 }
 
-/** Word a Date: "13:42", "tomorrow, 04:00", "Sunday, 22:31", "3 Nov, 22:31". */
+/** Word a Date: "13:42", "tomorrow, 04:00", "Sunday, 22:31", "3 Nov, 22:31"; an estimate "tomorrow, about 04:00". */
 export function wordTime(when, form = "clock", now = new Date()) {
-  if (form !== "clock") return formats[form].format(when);
-  const clock = formats.clock.format(when);
+  if (form !== "clock" && form !== "about") return formats[form].format(when);
+  const clock = (form === "about" ? "about " : "") + formats.clock.format(when);
   const days = daysBetween(now, when);
   if (days === 0) return clock;
   if (days === 1) return `tomorrow, ${clock}`;

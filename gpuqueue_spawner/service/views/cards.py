@@ -147,7 +147,7 @@ def _says(job: Job, wait: Wait | None, rules: Rules, now: float) -> tuple[Words,
 
 def _start(estimate: standing.Estimate) -> Words:
     if estimate.at:
-        return ("Starts at the latest ", f"{estimate.words} ", estimate.at, ".")
+        return ("Starts at the latest ", estimate.at, ".")
     return ("Starts any moment.",) if estimate.words == standing.SOON else ("No estimate yet.",)
 
 

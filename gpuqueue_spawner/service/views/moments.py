@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 CLOCK = "clock"  #: 13:42, with the day where it is not today's
+ABOUT = "about"  #: the same of an estimate: "about 13:42", "tomorrow, about 04:00"
 SECONDS = "seconds"  #: 13:42:07
 DATE = "date"  #: Tuesday 24 November 2026
 
@@ -33,9 +34,8 @@ def moment(at: float, *, now: float, form: str = CLOCK) -> Moment:
         text = f"{when:%H:%M:%S} UTC"
     elif form == DATE:
         text = f"{when:%A} {when.day} {when:%B %Y}"
-    elif when.date() == today.date():
-        text = f"{when:%H:%M} UTC"
     else:
         year = f" {when.year}" if when.year != today.year else ""
-        text = f"{when.day} {when:%b}{year}, {when:%H:%M} UTC"
+        day = "" if when.date() == today.date() else f"{when.day} {when:%b}{year}, "
+        text = f"{day}{'about ' if form == ABOUT else ''}{when:%H:%M} UTC"
     return Moment(iso=f"{when:%Y-%m-%dT%H:%M:%S}Z", text=text, form=form)

@@ -12,21 +12,20 @@ from typing import TYPE_CHECKING
 
 from ...model import Job, ReasonCode, State
 from . import words
-from .moments import Moment, moment
+from .moments import ABOUT, Moment, moment
 
 if TYPE_CHECKING:
     from ...scheduling import Wait
 
 NO_ESTIMATE = "no estimate"
 SOON = "any moment"
-PREFIX = "about"  #: before the time of an estimate
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
     """The latest start to expect."""
 
-    words: str  #: before the time, or all of it: "about", "any moment", "no estimate"
+    words: str  #: where there is no time: "any moment", "no estimate"
     at: Moment | None
     in_words: str  #: "within about 1 h 25 min"; empty where there is no time
 
@@ -46,8 +45,8 @@ def estimate(wait: Wait | None, *, now: float) -> Estimate:
     if words.any_moment(wait.start - now):
         return Estimate(words=SOON, at=None, in_words="")
     return Estimate(
-        words=PREFIX,
-        at=moment(words.round_up(wait.start), now=now),
+        words="",
+        at=moment(words.round_up(wait.start), now=now, form=ABOUT),
         in_words=f"within {words.at_most(wait.start - now)}",
     )
 

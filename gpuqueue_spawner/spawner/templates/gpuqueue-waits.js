@@ -110,7 +110,7 @@ function wordWait(wait, chosen) {
   if (!wait?.start) return ["circle-question", "gq-when-never", "not known right now"];
   const left = wait.start - Date.now() / 1000;
   if (left < NEAR) return ["hourglass-half", "", anyMoment(left) ? "any moment" : `at most ${atMost(left)}`];
-  return ["hourglass-half", "", `at the latest about ${wordTime(new Date(roundUp(wait.start) * 1000))}`];
+  return ["hourglass-half", "", `at the latest ${wordTime(new Date(roundUp(wait.start) * 1000), "about")}`];
 }
 
 /** One sentence above the button, read out when it has changed and not while it is being asked for. */

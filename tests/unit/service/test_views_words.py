@@ -6,7 +6,7 @@ import pytest
 
 from gpuqueue_spawner.model import Resources
 from gpuqueue_spawner.service.views import words
-from gpuqueue_spawner.service.views.moments import DATE, SECONDS, moment
+from gpuqueue_spawner.service.views.moments import ABOUT, DATE, SECONDS, moment
 
 from .builders import GB, NOW, at, job
 
@@ -40,6 +40,8 @@ def test_a_time_is_true_without_a_script() -> None:
     assert moment(at(14, 5), now=NOW).text == "14:05 UTC"
     assert moment(at(3, 5, day=25), now=NOW).text == "25 Nov, 03:05 UTC"
     assert moment(at(3, 5, day=25) + 40 * 86400, now=NOW).text == "4 Jan 2027, 03:05 UTC"
+    assert moment(at(14, 5), now=NOW, form=ABOUT).text == "about 14:05 UTC"
+    assert moment(at(3, 5, day=25), now=NOW, form=ABOUT).text == "25 Nov, about 03:05 UTC"
     assert moment(NOW, now=NOW, form=SECONDS).text == "12:42:07 UTC"
     assert moment(NOW, now=NOW, form=DATE).text == "Tuesday 24 November 2026"
     assert moment(NOW, now=NOW).iso == "2026-11-24T12:42:07Z"
