@@ -141,6 +141,29 @@ def test_the_waiting_page_in_all_its_states(people: People, look: Look, mood: Ca
     look.at(bob, "not-running-failed")
 
 
+def test_a_start_that_is_days_away(people: People, look: Look) -> None:
+    """The day has to be said too, and fits everywhere."""
+    alice, bob, dana = people.visitor(), people.reader(), people.reader("dana")
+    alice.start("gpu4", hours="24")
+    alice.job_is("running")
+    for _ in range(2):
+        later = people.visitor()
+        later.start("gpu4", hours="24")
+        later.job_is("queued")
+    page = bob.start("gpu1")
+    bob.state_is("queued")
+    expect(bob.place).to_have_text("3rd of 3")
+    look.at(bob, "waiting-far")
+    bob.form("two")
+    expect(page.locator("#gq-chosen")).to_contain_text("at the latest")
+    look.at(bob, "form-far")
+    bob.jobs()
+    expect(page.locator("#queue-rows tr")).to_have_count(3)
+    look.at(bob, "jobs-far")
+    expect(dana.admin().locator("#waiting-rows tr")).to_have_count(3)
+    look.at(dana, "admin-far")
+
+
 def test_what_is_seen_while_something_is_away(
     people: People, look: Look, house: Site, hold_back: Callable[[bool], None]
 ) -> None:
@@ -170,6 +193,9 @@ def test_what_is_seen_while_something_is_away(
     page.clock.fast_forward(19_000)
     bob.state_is("lost")
     look.at(bob, "waiting-lost")
+    bob.jobs()
+    expect(page.locator("#gq-notices")).to_contain_text("JupyterHub is not connected to the queue.")
+    look.at(bob, "jobs-hub-away")
     house.hub.start()
     house.wait()
     until(lambda: bob.go(bob.pending_path("two")), within=10, what="the page")

@@ -70,7 +70,8 @@ function drawHours(target, { now, start, releases = [], clock }) {
     parts.push(svg("text", { class: "gq-count", x: at(release.at), y: 32, "text-anchor": "middle" }, String(release.gpus)));
   }
   parts.push(svg("text", { class: "gq-nowtext", x: "0", y: 62 }, "now"));
-  parts.push(svg("text", { x: "80%", y: 62, "text-anchor": "middle" }, clock));
+  const anchor = clock.length > 5 ? "end" : "middle"; // "tomorrow, 04:00" would reach over the edge of a phone
+  parts.push(svg("text", { x: "80%", y: 62, "text-anchor": anchor }, clock));
   target.replaceChildren(...parts);
 }
 
