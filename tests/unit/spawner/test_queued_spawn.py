@@ -132,7 +132,7 @@ async def test_the_manager_away_loses_nothing_and_an_end_is_worded(hub: Hub, man
     messages = [event["message"] for event in seen]
     assert "The queue does not answer right now; trying again." in messages
     assert "The queue does not answer right now; your place is kept." in messages
-    assert messages[-1] == "Spawn failed: This request was cancelled: maintenance <b>today</b>"
+    assert messages[-1] == "Spawn failed: This request was cancelled: maintenance <b>today</b>."
     assert seen[-1]["failed"]
     assert len([view for view in manager.jobs.values() if view["user"] == "carol"]) == 1
     assert len(manager.stops) == stops
