@@ -82,6 +82,10 @@ need_postgresql() {
 }
 has_postgresql() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
 
+# Only the programs: the package mariadb-server around them would set up a server of the machine's own.
+need_mariadb() { package has_mariadb mariadb-server-core mariadb-client-core; }
+has_mariadb() { [ -x /usr/sbin/mariadbd ] && [ -x /usr/bin/mariadb-install-db ] && [ -x /usr/bin/my_print_defaults ]; }
+
 need_chromium() { package has_chromium chromium; }
 has_chromium() { command -v chromium >/dev/null || command -v google-chrome >/dev/null; }
 
