@@ -72,6 +72,10 @@ class StoreUnavailable(StoreError):
         self.cause = cause
 
 
+class TakenBack(StoreUnavailable):
+    """The server took a change back because of another one: nothing of it was written, and it may be tried again."""
+
+
 class BackupRefused(StoreError):
     """No copy was made, nothing was overwritten."""
 

@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, insert, select
 
 from gpuqueue_spawner.model import Event, Job, NewJob, Placement, State
 
-from .database import Database
+from .database import Database, retried
 from .errors import DeviceTaken, JobChanged
 from .leader import fenced
 from .moves import held, moved
@@ -48,6 +48,7 @@ class Jobs:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @retried
     def submit(self, new: NewJob, *, fence: int, at: float) -> tuple[Job, bool]:
         """Accept a request: a job at the end of the line, or the one that it belongs to already.
 
@@ -79,6 +80,7 @@ class Jobs:
             _log(tx, job, Event.SUBMIT, at=at, by=new.user)
         return job, True
 
+    @retried
     def apply(
         self,
         job: Job,
@@ -149,6 +151,7 @@ class Jobs:
         with self._database.reading() as tx:
             return _events(tx, [id] if 0 < id <= LARGEST else [])
 
+    @retried
     def expire(self, *, before: float, fence: int, limit: int = 500) -> int:
         """Sum jobs that ended before `before` up by day and user, and forget them.
 

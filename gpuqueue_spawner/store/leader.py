@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
-from .database import Database
+from .database import Database, retried
 from .errors import LeaseLost
 from .tables import leader
 from .values import name
@@ -40,6 +40,7 @@ class Leader:
             row = tx.execute(select(leader)).one()
         return Lease(holder=row.holder, fence=row.fence, beat=row.beat, host=row.host) if row.holder else None
 
+    @retried
     def take(self, holder: str, host: str, *, seen: Lease | None) -> int | None:
         """Become the leader in place of the one that was `seen` and no longer moves, None: in place of nobody.
 
@@ -57,6 +58,7 @@ class Leader:
                 return None
             return int(tx.execute(select(leader.c.fence)).scalar_one())
 
+    @retried
     def renew(self, fence: int) -> None:
         """Show that the leader lives.
 
@@ -65,6 +67,7 @@ class Leader:
         with fenced(self._database, fence) as tx:
             tx.execute(leader.update().values(beat=leader.c.beat + 1))
 
+    @retried
     def give_up(self, fence: int) -> None:
         """Let the next one lead without waiting; nothing is written with this fence any more.
 

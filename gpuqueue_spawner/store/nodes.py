@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import insert, select
 
-from .database import Database
+from .database import Database, retried
 from .leader import fenced
 from .tables import by_field, node_marks
 from .values import name as checked
@@ -37,6 +37,7 @@ class Nodes:
             rows = tx.execute(select(*by_field(node_marks)).order_by(node_marks.c.name)).mappings()
             return {row["name"]: NodeMark(**row) for row in rows}
 
+    @retried
     def mark(self, name: str, *, drained: bool, note: str, by: str, fence: int, at: float) -> NodeMark:
         """Set a node's mark in place of the one it had.
 

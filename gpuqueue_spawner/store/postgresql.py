@@ -1,7 +1,7 @@
 """How PostgreSQL is spoken to: with limits on the server's side, and one of our own for a server that fell silent.
 
-Knows the driver, no table. Needs the extra `postgresql`. The other kind of database: sqlite.py. Who uses them:
-database.py.
+Knows the driver, no table. Needs the extra `postgresql`. The other kinds of database: sqlite.py, mysql.py. Who uses
+them: database.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import psycopg
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event, text
+
+_UPGRADE_LOCK = 5_704_801_342  # any number, the same in each version
 
 T = TypeVar("T")
 
@@ -96,6 +98,19 @@ def patient(tx: Connection) -> Iterator[None]:
         yield
     finally:
         connection.limit = limit
+
+
+@contextmanager
+def alone(tx: Connection, *, timeout: float) -> Iterator[None]:
+    """Let no other upgrade of this database run meanwhile, until the end of the transaction."""
+    tx.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _UPGRADE_LOCK})  # within the session's limit
+    yield
+
+
+def unfit(tx: Connection) -> str:
+    """Say why the database cannot hold a queue; empty: it can."""
+    encoding = tx.execute(text("SELECT current_setting('server_encoding')")).scalar_one()
+    return "" if encoding == "UTF8" else f"keeps text as {encoding}, names need one made with UTF8"
 
 
 def _prepare(connection: LimitedConnection, *, milliseconds: int) -> None:

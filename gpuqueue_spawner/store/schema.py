@@ -13,12 +13,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
 from .database import Database
-from .errors import UPGRADE, InvalidDatabase, SchemaMismatch
+from .errors import UPGRADE, SchemaMismatch
 from .tables import metadata
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 VERSIONS = "gpuqueue_schema"  #: table that names the revision; not Alembic's default: a Hub may share the database
-_UPGRADE_LOCK = 5_704_801_342  #: any number, the same in each version: two upgrades at once are one after the other
 
 
 class Schema:
@@ -39,10 +38,12 @@ class Schema:
         """Make sure that the database has exactly this version's schema.
 
         :raises SchemaMismatch: it has another, a part of one, or none.
+        :raises InvalidDatabase: it may lose what it is told.
         """
         if self._database.path and not self._database.path.exists():
             raise SchemaMismatch(None, self.expected)
         with self._database.reading() as tx:
+            self._database.refuse_unfit(tx)
             found = self._found(tx)
             if found is None:
                 self._refuse_unknown(tx, found)
@@ -58,12 +59,7 @@ class Schema:
         :raises SchemaMismatch: it is of a newer version, or half-made by hand.
         """
         self._database.create()
-        with self._database.writing() as tx, self._database.patient(tx):
-            if not self._database.sqlite:
-                tx.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _UPGRADE_LOCK})
-                encoding = tx.execute(text("SELECT current_setting('server_encoding')")).scalar_one()
-                if encoding != "UTF8":
-                    raise InvalidDatabase(f"the database keeps text as {encoding}, names need one made with UTF8")
+        with self._database.upgrading() as tx:
             self._refuse_unknown(tx, self._found(tx))
             self._config.attributes["connection"] = tx
             command.upgrade(self._config, "head")

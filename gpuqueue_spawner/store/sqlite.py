@@ -1,6 +1,6 @@
 """How a SQLite file is opened: who may read it, what a commit means, when a transaction begins. Knows no table.
 
-The other kind of database: postgresql.py. Who uses them: database.py.
+The other kinds of database: postgresql.py, mysql.py. Who uses them: database.py.
 """
 
 from __future__ import annotations

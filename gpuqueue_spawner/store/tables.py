@@ -21,12 +21,10 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    Text,
     UniqueConstraint,
 )
-from sqlalchemy.types import TypeEngine
 
-NAME_LENGTH = 255  #: characters of a name
+from . import columns
 
 metadata = MetaData(
     naming_convention={  # a migration can only change what has a name
@@ -38,15 +36,6 @@ metadata = MetaData(
 )
 
 
-def _name(length: int = NAME_LENGTH) -> TypeEngine[str]:
-    """Text that is compared byte for byte: Alice is not alice, and a space at the end counts."""
-    return String(length).with_variant(String(length, collation="C"), "postgresql")
-
-
-def _number() -> TypeEngine[int]:
-    """A number that the database gives out itself, never twice."""
-    return BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only in an INTEGER
-
 
 def by_field(table: Table) -> list[Label[Any]]:
     """The columns to select, under the names of the record's fields."""
@@ -57,8 +46,8 @@ leader = Table(
     "leader",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),  # one row, number 1: every write locks it first
-    Column("holder", _name(), nullable=False),  # empty: nobody
-    Column("host", _name(), nullable=False),
+    Column("holder", columns.name(), nullable=False),  # empty: nobody
+    Column("host", columns.name(), nullable=False),
     Column("fence", BigInteger, nullable=False),
     Column("beat", BigInteger, nullable=False),
 )
@@ -66,27 +55,27 @@ leader = Table(
 jobs = Table(
     "jobs",
     metadata,
-    Column("id", _number(), primary_key=True),
-    Column("job_key", _name(32), nullable=False, unique=True, key="key"),
-    Column("user_name", _name(), nullable=False, key="user"),
-    Column("server", _name(), nullable=False),
+    Column("id", columns.number(), primary_key=True),
+    Column("job_key", columns.name(32), nullable=False, unique=True, key="key"),
+    Column("user_name", columns.name(), nullable=False, key="user"),
+    Column("server", columns.name(), nullable=False),
     Column("is_open", Integer, key="open"),  # 1, or NULL once it has ended: NULLs are no duplicates of each other
-    Column("request", _name(), nullable=False),
-    Column("name", Text, nullable=False),
-    Column("profile", Text, nullable=False),
+    Column("request", columns.name(), nullable=False),
+    Column("name", columns.text(), nullable=False),
+    Column("profile", columns.text(), nullable=False),
     Column("cpus", Double, nullable=False),
     Column("memory", BigInteger, nullable=False),
-    Column("gpus", Text, nullable=False),  # JSON
+    Column("gpus", columns.text(), nullable=False),  # JSON
     Column("lease", Double, nullable=False),
-    Column("options", Text, nullable=False),  # JSON
+    Column("options", columns.text(), nullable=False),  # JSON
     Column("uid", BigInteger),
     Column("state", String(16), nullable=False),
     Column("version", BigInteger, nullable=False),
     Column("submitted", Double, nullable=False),
     Column("queued", Double, nullable=False),
     Column("not_before", Double, nullable=False),
-    Column("node", Text),
-    Column("devices", Text),  # JSON; the record. What is held now is in held_devices
+    Column("node", columns.text()),
+    Column("devices", columns.text()),  # JSON; the record. What is held now is in held_devices
     Column("launch", BigInteger, nullable=False),
     Column("pid", BigInteger),
     Column("pid_started", BigInteger),
@@ -98,8 +87,8 @@ jobs = Table(
     Column("extended", Double, nullable=False),
     Column("ended", Double),
     Column("end_kind", String(16), key="end"),
-    Column("message", Text, nullable=False),
-    Column("by_whom", Text, nullable=False, key="by"),
+    Column("message", columns.text(), nullable=False),
+    Column("by_whom", columns.text(), nullable=False, key="by"),
     UniqueConstraint("user", "server", "open"),
     Index(None, "open"),
     Index(None, "ended"),
@@ -110,24 +99,24 @@ job_requests = Table(
     "job_requests",
     metadata,
     # Every request a job was ever asked for by: one that arrives again, however late, starts nothing new.
-    Column("user_name", _name(), primary_key=True, key="user"),
-    Column("server", _name(), primary_key=True),
-    Column("request", _name(), primary_key=True),
+    Column("user_name", columns.name(), primary_key=True, key="user"),
+    Column("server", columns.name(), primary_key=True),
+    Column("request", columns.name(), primary_key=True),
     Column("job_id", BigInteger, ForeignKey("jobs.id"), nullable=False, index=True, key="job"),
 )
 
 job_events = Table(
     "job_events",
     metadata,
-    Column("seq", _number(), primary_key=True),
+    Column("seq", columns.number(), primary_key=True),
     Column("job_id", BigInteger, ForeignKey("jobs.id"), nullable=False, key="job"),
     Column("version", BigInteger, nullable=False),
     Column("event", String(16), nullable=False),
     Column("state", String(16), nullable=False),
     Column("at_time", Double, nullable=False, key="at"),
-    Column("by_whom", Text, nullable=False, key="by"),
-    Column("note", Text, nullable=False),
-    Column("detail", Text, nullable=False),  # JSON
+    Column("by_whom", columns.text(), nullable=False, key="by"),
+    Column("note", columns.text(), nullable=False),
+    Column("detail", columns.text(), nullable=False),  # JSON
     UniqueConstraint("job", "version"),  # two stories of one job cannot both be true
     sqlite_autoincrement=True,
 )
@@ -135,18 +124,18 @@ job_events = Table(
 held_devices = Table(
     "held_devices",
     metadata,
-    Column("node", _name(), primary_key=True),
-    Column("device", _name(), primary_key=True),
+    Column("node", columns.name(), primary_key=True),
+    Column("device", columns.name(), primary_key=True),
     Column("job_id", BigInteger, ForeignKey("jobs.id"), nullable=False, index=True, key="job"),
 )
 
 node_marks = Table(
     "node_marks",
     metadata,
-    Column("name", _name(), primary_key=True),
+    Column("name", columns.name(), primary_key=True),
     Column("drained", Boolean, nullable=False),
-    Column("note", Text, nullable=False),
-    Column("by_whom", Text, nullable=False, key="by"),
+    Column("note", columns.text(), nullable=False),
+    Column("by_whom", columns.text(), nullable=False, key="by"),
     Column("at_time", Double, nullable=False, key="at"),
 )
 
@@ -154,7 +143,7 @@ usage_days = Table(
     "usage_days",
     metadata,
     Column("usage_day", Date, primary_key=True, key="day"),
-    Column("user_name", _name(), primary_key=True, key="user"),
+    Column("user_name", columns.name(), primary_key=True, key="user"),
     Column("jobs", BigInteger, nullable=False),
     Column("waited", Double, nullable=False),
     Column("run", Double, nullable=False),

@@ -10,8 +10,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from .columns import NAME_LENGTH
 from .errors import Unstorable
-from .tables import NAME_LENGTH
 
 LARGEST = 2**63 - 1  #: of a BIGINT
 

@@ -6,11 +6,12 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, text
 
 from gpuqueue_spawner.model import End, Event, Job, NewJob, Placement, Resources
 from gpuqueue_spawner.model.resources import NVIDIA_GPU
 from gpuqueue_spawner.store import Store
+from gpuqueue_spawner.store.database import Database
 
 _requests = itertools.count(1)
 
@@ -51,9 +52,14 @@ def ended(store: Store, fence: int, user: str = "alice", *, at: float = 0.0, end
     return store.jobs.apply(queued(store, fence, user, at=at), Event.CANCEL, fence=fence, at=at, end=end)
 
 
+def behind(url: str) -> Engine:
+    """The database behind the store's back."""
+    return Database(url, timeout=30.0).engine
+
+
 def rows(url: str, statement: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
     """Run one statement behind the store's back."""
-    engine = create_engine(url)
+    engine = behind(url)
     try:
         with engine.begin() as tx:
             done = tx.execute(text(statement), values or {})

@@ -11,39 +11,58 @@ from pathlib import Path
 import pytest
 
 from gpuqueue_spawner.store import Store
+from tests.services.database import DatabaseServer
+from tests.services.mariadb import MariaDB, mariadb
 from tests.services.postgresql import PostgreSQL, postgresql
 
 from .builders import lead
 
+SERVERS = ["postgresql", "mariadb"]  #: kinds of database that are servers
+
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[PostgreSQL]:
+def postgresql_server() -> Iterator[PostgreSQL]:
     """One PostgreSQL for all tests."""
     with postgresql() as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def shared(server: PostgreSQL) -> str:
-    """The address of a database that each test finds empty."""
-    return server.database()
+def mariadb_server() -> Iterator[MariaDB]:
+    """One MariaDB for all tests."""
+    with mariadb() as running:
+        yield running
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(scope="session")
+def shared() -> dict[str, str]:
+    """By the kind of server, the address of a database that each test finds empty."""
+    return {}
+
+
+@pytest.fixture(params=["sqlite", *SERVERS])
 def backend(request: pytest.FixtureRequest) -> str:
     """The kind of database."""
     return str(request.param)
 
 
+@pytest.fixture(params=SERVERS)
+def server(request: pytest.FixtureRequest) -> DatabaseServer:
+    """A server, of each kind, that all tests share."""
+    found: DatabaseServer = request.getfixturevalue(f"{request.param}_server")
+    return found
+
+
 @pytest.fixture
-def address(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
+def address(backend: str, tmp_path: Path, shared: dict[str, str], request: pytest.FixtureRequest) -> str:
     """A database without any table; of SQLite not even the file."""
     if backend == "sqlite":
         return f"sqlite:///{tmp_path}/queue.sqlite"
-    server: PostgreSQL = request.getfixturevalue("server")
-    shared: str = request.getfixturevalue("shared")
-    server.empty(shared)
-    return shared
+    server: DatabaseServer = request.getfixturevalue(f"{backend}_server")
+    if backend not in shared:
+        shared[backend] = server.database()
+    server.empty(shared[backend])
+    return shared[backend]
 
 
 @pytest.fixture

@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
-from sqlalchemy import Engine, create_engine, select
+from sqlalchemy import Engine, select
 from sqlalchemy import event as engine_event
 
 from gpuqueue_spawner.model import TRANSITIONS, End, Event, InvalidTransition, Job, State
 from gpuqueue_spawner.store import DeviceTaken, JobChanged, Lease, LeaseLost, Store
 from gpuqueue_spawner.store.tables import held_devices, leader, metadata
 
-from .builders import on, request
+from .builders import behind, on, request
 
 USERS = st.sampled_from(["alice", "Alice", "bob "])
 SERVERS = st.sampled_from(["", "lab"])
@@ -64,7 +64,7 @@ class History(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.behind = create_engine(self.address)  # what the database really has, behind the store's back
+        self.behind = behind(self.address)  # what the database really has, behind the store's back
         empty(self.behind)
         self.managers = {name: Store(self.address) for name in ("one", "two")}
         self.fences = {"one": 0, "two": 0}

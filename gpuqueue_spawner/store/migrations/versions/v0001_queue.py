@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.types import TypeEngine
+
+from gpuqueue_spawner.store import columns
 
 revision = "0001"
 down_revision = None
@@ -24,8 +25,8 @@ def _leader() -> None:
     leader = op.create_table(
         "leader",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
-        sa.Column("holder", _name(), nullable=False),
-        sa.Column("host", _name(), nullable=False),
+        sa.Column("holder", columns.name(), nullable=False),
+        sa.Column("host", columns.name(), nullable=False),
         sa.Column("fence", sa.BigInteger, nullable=False),
         sa.Column("beat", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_leader"),
@@ -36,27 +37,27 @@ def _leader() -> None:
 def _jobs() -> None:
     op.create_table(
         "jobs",
-        sa.Column("id", _number(), nullable=False),
-        sa.Column("job_key", _name(32), nullable=False),
-        sa.Column("user_name", _name(), nullable=False),
-        sa.Column("server", _name(), nullable=False),
+        sa.Column("id", columns.number(), nullable=False),
+        sa.Column("job_key", columns.name(32), nullable=False),
+        sa.Column("user_name", columns.name(), nullable=False),
+        sa.Column("server", columns.name(), nullable=False),
         sa.Column("is_open", sa.Integer),
-        sa.Column("request", _name(), nullable=False),
-        sa.Column("name", sa.Text, nullable=False),
-        sa.Column("profile", sa.Text, nullable=False),
+        sa.Column("request", columns.name(), nullable=False),
+        sa.Column("name", columns.text(), nullable=False),
+        sa.Column("profile", columns.text(), nullable=False),
         sa.Column("cpus", sa.Double, nullable=False),
         sa.Column("memory", sa.BigInteger, nullable=False),
-        sa.Column("gpus", sa.Text, nullable=False),
+        sa.Column("gpus", columns.text(), nullable=False),
         sa.Column("lease", sa.Double, nullable=False),
-        sa.Column("options", sa.Text, nullable=False),
+        sa.Column("options", columns.text(), nullable=False),
         sa.Column("uid", sa.BigInteger),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("version", sa.BigInteger, nullable=False),
         sa.Column("submitted", sa.Double, nullable=False),
         sa.Column("queued", sa.Double, nullable=False),
         sa.Column("not_before", sa.Double, nullable=False),
-        sa.Column("node", sa.Text),
-        sa.Column("devices", sa.Text),
+        sa.Column("node", columns.text()),
+        sa.Column("devices", columns.text()),
         sa.Column("launch", sa.BigInteger, nullable=False),
         sa.Column("pid", sa.BigInteger),
         sa.Column("pid_started", sa.BigInteger),
@@ -68,8 +69,8 @@ def _jobs() -> None:
         sa.Column("extended", sa.Double, nullable=False),
         sa.Column("ended", sa.Double),
         sa.Column("end_kind", sa.String(16)),
-        sa.Column("message", sa.Text, nullable=False),
-        sa.Column("by_whom", sa.Text, nullable=False),
+        sa.Column("message", columns.text(), nullable=False),
+        sa.Column("by_whom", columns.text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_jobs"),
         sa.UniqueConstraint("job_key", name="uq_jobs_job_key"),
         sa.UniqueConstraint("user_name", "server", "is_open", name="uq_jobs_user_name_server_is_open"),
@@ -82,9 +83,9 @@ def _jobs() -> None:
 def _of_jobs() -> None:
     op.create_table(
         "job_requests",
-        sa.Column("user_name", _name(), nullable=False),
-        sa.Column("server", _name(), nullable=False),
-        sa.Column("request", _name(), nullable=False),
+        sa.Column("user_name", columns.name(), nullable=False),
+        sa.Column("server", columns.name(), nullable=False),
+        sa.Column("request", columns.name(), nullable=False),
         sa.Column("job_id", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("user_name", "server", "request", name="pk_job_requests"),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="fk_job_requests_job_id"),
@@ -92,15 +93,15 @@ def _of_jobs() -> None:
     op.create_index("ix_job_requests_job_id", "job_requests", ["job_id"])
     op.create_table(
         "job_events",
-        sa.Column("seq", _number(), nullable=False),
+        sa.Column("seq", columns.number(), nullable=False),
         sa.Column("job_id", sa.BigInteger, nullable=False),
         sa.Column("version", sa.BigInteger, nullable=False),
         sa.Column("event", sa.String(16), nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("at_time", sa.Double, nullable=False),
-        sa.Column("by_whom", sa.Text, nullable=False),
-        sa.Column("note", sa.Text, nullable=False),
-        sa.Column("detail", sa.Text, nullable=False),
+        sa.Column("by_whom", columns.text(), nullable=False),
+        sa.Column("note", columns.text(), nullable=False),
+        sa.Column("detail", columns.text(), nullable=False),
         sa.PrimaryKeyConstraint("seq", name="pk_job_events"),
         sa.UniqueConstraint("job_id", "version", name="uq_job_events_job_id_version"),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="fk_job_events_job_id"),
@@ -108,8 +109,8 @@ def _of_jobs() -> None:
     )
     op.create_table(
         "held_devices",
-        sa.Column("node", _name(), nullable=False),
-        sa.Column("device", _name(), nullable=False),
+        sa.Column("node", columns.name(), nullable=False),
+        sa.Column("device", columns.name(), nullable=False),
         sa.Column("job_id", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("node", "device", name="pk_held_devices"),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="fk_held_devices_job_id"),
@@ -120,30 +121,20 @@ def _of_jobs() -> None:
 def _nodes_and_usage() -> None:
     op.create_table(
         "node_marks",
-        sa.Column("name", _name(), nullable=False),
+        sa.Column("name", columns.name(), nullable=False),
         sa.Column("drained", sa.Boolean, nullable=False),
-        sa.Column("note", sa.Text, nullable=False),
-        sa.Column("by_whom", sa.Text, nullable=False),
+        sa.Column("note", columns.text(), nullable=False),
+        sa.Column("by_whom", columns.text(), nullable=False),
         sa.Column("at_time", sa.Double, nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_node_marks"),
     )
     op.create_table(
         "usage_days",
         sa.Column("usage_day", sa.Date, nullable=False),
-        sa.Column("user_name", _name(), nullable=False),
+        sa.Column("user_name", columns.name(), nullable=False),
         sa.Column("jobs", sa.BigInteger, nullable=False),
         sa.Column("waited", sa.Double, nullable=False),
         sa.Column("run", sa.Double, nullable=False),
         sa.Column("gpu_seconds", sa.Double, nullable=False),
         sa.PrimaryKeyConstraint("usage_day", "user_name", name="pk_usage_days"),
     )
-
-
-def _name(length: int = 255) -> TypeEngine[str]:
-    """Compared byte for byte."""
-    return sa.String(length).with_variant(sa.String(length, collation="C"), "postgresql")
-
-
-def _number() -> TypeEngine[int]:
-    """Given out by the database."""
-    return sa.BigInteger().with_variant(sa.Integer, "sqlite")
