@@ -12,7 +12,6 @@ from sqlalchemy.dialects.mysql import LONGTEXT
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.types import TypeEngine
 
-
 NAME_LENGTH = 255  #: characters of a name
 
 

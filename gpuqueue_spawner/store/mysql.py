@@ -1,4 +1,4 @@
-"""How MySQL and MariaDB are spoken to: with limits on the server's side, and the driver's for a server that fell silent.
+"""How MySQL and MariaDB are spoken to: with limits on the server's side, and the driver's for one that fell silent.
 
 Knows the driver and where the two servers differ, no table. Needs the extra `mysql`. The other kinds of database:
 sqlite.py, postgresql.py. Who uses them: database.py.
@@ -107,7 +107,7 @@ def alone(tx: Connection, *, timeout: float) -> Iterator[None]:
     :raises StoreUnavailable: another one takes longer than `timeout` seconds.
     """
     lock = "CONCAT('gpuqueue ', MD5(DATABASE()))"  # its name is one for the whole server
-    if tx.execute(text(f"SELECT GET_LOCK({lock}, :timeout)"), {"timeout": timeout}).scalar() != 1:  # noqa: S608
+    if tx.execute(text(f"SELECT GET_LOCK({lock}, :timeout)"), {"timeout": timeout}).scalar() != 1:
         raise StoreUnavailable(f"another upgrade of it took longer than the time limit ({timeout:g} s)")
     try:
         yield

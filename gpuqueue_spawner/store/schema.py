@@ -1,10 +1,12 @@
 """Which tables a database has, and how it gets those of this version. Knows revisions; the steps are in migrations/.
 
-An upgrade is one transaction: it happens as a whole or not at all.
+An upgrade is one transaction: it happens as a whole or not at all. Where a database cannot do that, an upgrade that
+stopped in the middle is known as such (interrupted.py).
 """
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 from alembic import command
@@ -12,6 +14,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
+from . import interrupted
 from .database import Database
 from .errors import UPGRADE, SchemaMismatch
 from .tables import metadata
@@ -45,11 +48,8 @@ class Schema:
         with self._database.reading() as tx:
             self._database.refuse_unfit(tx)
             found = self._found(tx)
-            if found is None:
-                self._refuse_unknown(tx, found)
-                raise SchemaMismatch(None, self.expected)
+            self._refuse_unknown(tx, found)
             if found != self.expected:
-                self._refuse_unknown(tx, found)
                 raise SchemaMismatch(found, self.expected)
             self._refuse_incomplete(tx, found)
 
@@ -60,10 +60,17 @@ class Schema:
         """
         self._database.create()
         with self._database.upgrading() as tx:
-            self._refuse_unknown(tx, self._found(tx))
-            self._config.attributes["connection"] = tx
-            command.upgrade(self._config, "head")
-            self._refuse_incomplete(tx, self.expected)
+            if interrupted.read(tx) == "":
+                interrupted.start_over(tx, VERSIONS)
+            found = self._found(tx)
+            self._refuse_unknown(tx, found)
+            if found == self.expected:
+                self._refuse_incomplete(tx, found)
+                return
+            with nullcontext() if self._database.takes_tables_back else interrupted.marked(tx, found):
+                self._config.attributes["connection"] = tx
+                command.upgrade(self._config, "head")
+                self._refuse_incomplete(tx, self.expected)
 
     def _found(self, tx: Connection) -> str | None:
         if not inspect(tx).has_table(VERSIONS):
@@ -73,6 +80,14 @@ class Schema:
 
     def _refuse_unknown(self, tx: Connection, found: str | None) -> None:
         """Refuse what no step of ours leads on from."""
+        began_with = interrupted.read(tx)
+        if began_with is not None:
+            raise SchemaMismatch(
+                found,
+                self.expected,
+                why=f"is half-upgraded (an upgrade from {began_with or 'nothing'} has not ended)",
+                remedy=f"restore a backup, then run `{UPGRADE}`" if began_with else f"run `{UPGRADE}`",
+            )
         if found is None:
             stray = sorted(metadata.tables.keys() & set(inspect(tx).get_table_names()))
             if stray:

@@ -36,7 +36,6 @@ metadata = MetaData(
 )
 
 
-
 def by_field(table: Table) -> list[Label[Any]]:
     """The columns to select, under the names of the record's fields."""
     return [column.label(column.key) for column in table.columns]

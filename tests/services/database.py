@@ -16,7 +16,7 @@ import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -110,21 +110,21 @@ class DatabaseServer(ABC):
         """End it at once, as a power cut does but for the disk; the next start recovers what was committed."""
         if self._process is None:
             return
-        for process in self._processes():
-            process.kill()
+        self._signal(signal.SIGKILL)
         self._process.wait(STOP_S)
         self._process = None
 
     def freeze(self, *, thaw: bool = False) -> None:
         """Stop all its processes where they are, as a machine out of breath does, or let them go on."""
-        for process in self._processes():
-            process.send_signal(signal.SIGCONT if thaw else signal.SIGSTOP)
+        self._signal(signal.SIGCONT if thaw else signal.SIGSTOP)
 
-    def _processes(self) -> list[psutil.Process]:
+    def _signal(self, number: signal.Signals) -> None:
         if self._process is None or self._process.poll() is not None:
-            return []
+            return
         server = psutil.Process(self._process.pid)
-        return [server, *server.children(recursive=True)]
+        for process in [server, *server.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):  # one for each session: they come and go
+                process.send_signal(number)
 
     def _as_user(self) -> list[str]:
         """Database servers refuse to run as root."""

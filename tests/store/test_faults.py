@@ -3,40 +3,23 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from datetime import date
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-import psycopg
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, select
 
 from gpuqueue_spawner.model import Job
 from gpuqueue_spawner.store import InvalidDatabase, SchemaMismatch, Store, StoreUnavailable
-from tests.services.postgresql import PostgreSQL, postgresql
+from gpuqueue_spawner.store.database import Database
+from gpuqueue_spawner.store.tables import leader
 
 from .builders import everything, lead, queued, request
 from .test_fence import WRITES
 
 LIMIT_S = 0.3
-
-ACCESSES: dict[str, Callable[[Store, Job, int], object]] = {
-    **WRITES,
-    "leader.read": lambda store, job, fence: store.leader.read(),
-    "leader.take": lambda store, job, fence: store.leader.take("x", "y", seen=None),
-    "jobs.open": lambda store, job, fence: store.jobs.open(),
-    "jobs.get": lambda store, job, fence: store.jobs.get(job.id),
-    "jobs.by_key": lambda store, job, fence: store.jobs.by_key(job.key),
-    "jobs.ended": lambda store, job, fence: store.jobs.ended(since=0.0),
-    "jobs.events": lambda store, job, fence: store.jobs.events(job.id),
-    "nodes.marks": lambda store, job, fence: store.nodes.marks(),
-    "usage.days": lambda store, job, fence: store.usage.days(since=date(2026, 1, 1)),
-    "check": lambda store, job, fence: store.check(),
-    "upgrade": lambda store, job, fence: store.upgrade(),
-}
 
 
 @pytest.fixture
@@ -46,28 +29,19 @@ def hasty(store: Store, address: str) -> Iterator[Store]:
         yield hasty
 
 
-class Blocker:
-    """A foreign session that keeps a lock."""
-
-    def __init__(self, address: str) -> None:
-        self._connection: sqlite3.Connection | psycopg.Connection
-        if address.startswith("sqlite"):
-            self._connection = sqlite3.connect(address.removeprefix("sqlite:///"), isolation_level=None)
-            self._connection.execute("BEGIN IMMEDIATE")
-        else:
-            self._connection = psycopg.connect(address)
-            self._connection.execute("SELECT * FROM leader FOR UPDATE")
-
-    def close(self) -> None:
-        """Let go."""
-        self._connection.close()
+@contextmanager
+def blocked(address: str) -> Iterator[None]:
+    """A foreign session keeps the lease row locked; on SQLite that is the file."""
+    with closing(Database(address, timeout=60.0)) as database, database.writing() as tx:
+        tx.execute(select(leader).with_for_update())
+        yield
 
 
 @pytest.mark.parametrize("write", WRITES)
 def test_write_behind_a_lock_gives_up_in_time(store: Store, fence: int, hasty: Store, address: str, write: str) -> None:
     """A lock that nobody lets go is a worded fault after the limit; afterwards the same call succeeds."""
     job = queued(store, fence)
-    with closing(Blocker(address)):
+    with blocked(address):
         began = time.monotonic()
         with pytest.raises(StoreUnavailable, match=r"kept (it|a row) locked until the time limit \(0.3 s\)"):
             WRITES[write](hasty, job, fence)
@@ -79,152 +53,8 @@ def test_write_behind_a_lock_gives_up_in_time(store: Store, fence: int, hasty: S
 def test_reading_does_not_wait_for_a_writer(store: Store, fence: int, hasty: Store, address: str) -> None:
     """The queue can be shown while somebody writes."""
     job = queued(store, fence)
-    with closing(Blocker(address)):
+    with blocked(address):
         assert hasty.jobs.open() == (job,)
-
-
-def test_paused_leader_on_postgresql_keeps_nobody_out(server: PostgreSQL) -> None:
-    """A leader stopped in the middle of a change loses its session; the next one leads after the limit."""
-    address = server.database()
-    with closing(Store(address, timeout=LIMIT_S)) as paused, closing(Store(address, timeout=LIMIT_S)) as other:
-        paused.upgrade()
-        fence = lead(paused, "paused")
-        seen = other.leader.read()
-
-        with pytest.raises(StoreUnavailable, match="stopped in the middle of a change"):
-            _stop_in_the_middle(paused, fence, lambda: _insist(lambda: other.leader.take("other", "h", seen=seen)))
-
-        assert other.leader.read().fence == fence + 1  # type: ignore[union-attr]
-        assert paused.jobs.open() == ()
-
-
-def _stop_in_the_middle(store: Store, fence: int, meanwhile: Callable[[], object]) -> None:
-    """Submit a job, and do something else between its insertion and its commit."""
-
-    @event.listens_for(store._database.engine, "after_cursor_execute")
-    def pause(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        if statement.startswith("INSERT INTO jobs"):
-            meanwhile()
-
-    store.jobs.submit(request(), fence=fence, at=0.0)
-
-
-def _insist(work: Callable[[], object]) -> object:
-    """Try again as a waiting manager does."""
-    until = time.monotonic() + 10
-    while True:
-        try:
-            return work()
-        except StoreUnavailable:
-            if time.monotonic() > until:
-                raise
-
-
-def test_statement_that_takes_too_long_is_ended(server: PostgreSQL) -> None:
-    """PostgreSQL itself ends what takes longer than the limit."""
-    with closing(Store(server.database(), timeout=LIMIT_S)) as store:
-        store.upgrade()
-        with pytest.raises(StoreUnavailable, match="a statement took longer"), store._database.reading() as tx:
-            tx.exec_driver_sql("SELECT pg_sleep(5)")
-
-
-@pytest.mark.parametrize("access", ACCESSES)
-def test_server_that_is_away_is_a_worded_fault(away: tuple[Store, Job, int], access: str) -> None:
-    """Every method says that the connection is refused, and where to, not which line of a driver failed."""
-    with pytest.raises(StoreUnavailable, match=r"connection (to server )?.*failed"):
-        ACCESSES[access](*away)
-
-
-@pytest.fixture(scope="module")
-def away() -> Iterator[tuple[Store, Job, int]]:
-    """A store whose server stopped."""
-    with postgresql() as server, closing(Store(server.database(), timeout=2.0)) as store:
-        store.upgrade()
-        fence = lead(store)
-        job = queued(store, fence)
-        server.stop()
-        yield store, job, fence
-
-
-def test_server_that_is_stopped_is_a_worded_fault_in_time(frozen_soon: PostgreSQL) -> None:
-    """A server that neither answers nor refuses costs the limit twice at most, with a connection to it or without."""
-    with closing(Store(frozen_soon.database(), timeout=LIMIT_S)) as store:
-        store.upgrade()
-        fence = lead(store)
-        job = queued(store, fence)
-        frozen_soon.freeze()
-        for _ in ("on its old connection", "on a new one"):
-            began = time.monotonic()
-            with pytest.raises(StoreUnavailable, match="timeout expired"):
-                store.leader.renew(fence)
-            assert time.monotonic() - began < 5  # libpq's least limit is 2 s, and the machine may be busy
-        frozen_soon.freeze(thaw=True)
-
-        assert store.jobs.open() == (job,)
-        store.leader.renew(fence)
-
-
-def test_server_that_stops_in_the_middle_of_a_write_is_a_worded_fault(frozen_soon: PostgreSQL) -> None:
-    """The write is not acknowledged, and not there when the server goes on."""
-    with closing(Store(frozen_soon.database(), timeout=LIMIT_S)) as store:
-        store.upgrade()
-        fence = lead(store)
-
-        with pytest.raises(StoreUnavailable, match=r"the server did not answer for 0\.86 s"):
-            _stop_in_the_middle(store, fence, frozen_soon.freeze)
-        frozen_soon.freeze(thaw=True)
-
-        assert store.jobs.open() == ()
-
-
-@pytest.fixture
-def frozen_soon() -> Iterator[PostgreSQL]:
-    """A server of its own, which goes on at the end so that it can be stopped."""
-    with postgresql() as server:
-        yield server
-        server.freeze(thaw=True)
-
-
-def test_server_that_comes_back_is_used_again() -> None:
-    """A restart of the server costs at most the calls made during it; nothing acknowledged is lost."""
-    with postgresql() as server, closing(Store(server.database(), timeout=2.0)) as store:
-        store.upgrade()
-        fence = lead(store)
-        job = queued(store, fence)
-
-        server.stop()
-        with pytest.raises(StoreUnavailable):
-            store.jobs.open()
-        server.start()
-
-        assert store.jobs.open() == (job,)
-        store.leader.renew(fence)
-
-
-def test_wrong_database_or_user_is_a_worded_fault(server: PostgreSQL) -> None:
-    """Neither shows a driver's trace, and no password."""
-    with (
-        closing(Store(server.address("nowhere"), timeout=2.0)) as store,
-        pytest.raises(StoreUnavailable, match="nowhere"),
-    ):
-        store.check()
-    address = server.address("postgres").replace("gpuqueue@", "stranger:secret-word@")
-    with closing(Store(address, timeout=2.0)) as store, pytest.raises(StoreUnavailable, match="stranger") as refused:
-        store.check()
-    assert "secret-word" not in f"{refused.value!r} {refused.value}"
-
-
-def test_server_that_only_reads_is_a_worded_fault(server: PostgreSQL) -> None:
-    """A standby refuses writes with a reason."""
-    address = server.database()
-    with closing(Store(address)) as store:
-        store.upgrade()
-        store._database.close()
-    with psycopg.connect(address, autocommit=True) as connection:
-        name = connection.info.dbname
-        connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on".encode())
-    with closing(Store(address)) as store, pytest.raises(StoreUnavailable, match="only allows reading"):
-        lead(store)
 
 
 def _fill(store: Store, fence: int, made: list[Job]) -> None:
@@ -352,18 +182,6 @@ def test_sqlite_is_set_to_keep_what_it_acknowledged(tmp_path: Path) -> None:
 
     assert found == ["wal", 2, 1]
     assert (tmp_path / "queue ü #.sqlite").exists()
-
-
-def test_postgresql_keeps_what_it_acknowledged_whatever_the_site_set(server: PostgreSQL) -> None:
-    """A site's default of less is raised, one of more is left alone."""
-    address = server.database()
-    for site, ours in (("off", "on"), ("local", "local"), ("remote_apply", "remote_apply")):
-        with psycopg.connect(address, autocommit=True) as connection:
-            statement = f"ALTER DATABASE {connection.info.dbname} SET synchronous_commit = {site}"
-            connection.execute(statement.encode())
-        with closing(Store(address)) as store, store._database.reading() as tx:
-            assert tx.exec_driver_sql("SHOW synchronous_commit").scalar() == ours
-            assert tx.exec_driver_sql("SHOW lock_timeout").scalar() == "9s"
 
 
 @pytest.mark.parametrize(

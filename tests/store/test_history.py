@@ -11,7 +11,11 @@ from gpuqueue_spawner.store import Store
 from .builders import request
 from .history import History, Told
 
-ROUNDS = {"sqlite": 50, "postgresql": 20, "mariadb": 20}  # histories cost the most; a bug of one backend alone shows in few
+ROUNDS = {
+    "sqlite": 50,
+    "postgresql": 20,
+    "mariadb": 20,
+}  # histories cost the most; a bug of one backend alone shows in few
 
 
 @pytest.fixture

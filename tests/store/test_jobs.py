@@ -6,6 +6,8 @@ import unicodedata
 from dataclasses import replace
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 from sqlalchemy.exc import IntegrityError
 
 from gpuqueue_spawner.model import End, Event, InvalidTransition, Resources, State
@@ -178,6 +180,32 @@ def test_value_that_some_database_cannot_keep_is_refused_by_name(
         store.jobs.submit(request(**fields), fence=fence, at=0.0)  # type: ignore[arg-type]
 
     assert (field, before) == (refused.value.field, everything(address))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(value=st.floats(allow_nan=False, allow_infinity=False))
+@example(value=2.2250738585072014e-308)
+@example(value=-2.2250738585072014e-308)
+@example(value=5e-324)
+@example(value=-1.7976931348623157e308)
+def test_real_number_comes_back_to_the_last_bit(store: Store, fence: int, value: float) -> None:
+    """A place in the line is a real number: rounded, it would be somebody else's."""
+    made = store.nodes.mark("n1", drained=True, note="", by="", fence=fence, at=value)
+
+    assert store.nodes.marks()["n1"].at == made.at == value
+
+
+def test_long_words_are_kept_whole(store: Store, fence: int) -> None:
+    """More than the 64 KiB where MySQL's TEXT ends, in characters of four bytes."""
+    options = {"text": "\U0001f984" * 30_000}
+    note = "\U0001f984" * 30_000
+    job = queued(store, fence, options=options)
+
+    job = store.jobs.apply(job, Event.HOLD, fence=fence, at=1.0, note=note, message=note)
+
+    assert (job.options, job.message) == (options, note)
+    assert store.jobs.get(job.id) == job
+    assert store.jobs.events(job.id)[-1].note == note
 
 
 def test_memory_beyond_64_bits_is_refused(store: Store, fence: int) -> None:

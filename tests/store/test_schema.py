@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import shutil
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import Connection
 
-from gpuqueue_spawner.store import InvalidDatabase, SchemaMismatch, Store
+from gpuqueue_spawner.store import InvalidDatabase, SchemaMismatch, Store, StoreUnavailable
 from gpuqueue_spawner.store.database import Database
 from gpuqueue_spawner.store.schema import MIGRATIONS, VERSIONS, Schema
 from gpuqueue_spawner.store.tables import metadata
-from tests.services.postgresql import PostgreSQL
+from tests.services.database import DatabaseServer
+from tests.services.mariadb import MariaDB
 
 from .builders import everything, lead, queued, rows
 
@@ -104,17 +106,94 @@ def test_new_schema_is_refused_by_old_code(store: Store, address: str, next_vers
         assert refused.value.found == "9999"
 
 
-def test_step_that_fails_leaves_the_old_schema_whole(store: Store, address: str, broken_version: Path) -> None:
-    """An upgrade happens as a whole or not at all; old code goes on."""
+def _fails(address: str, steps: Path) -> None:
+    with closing(Database(address, timeout=10.0)) as database, pytest.raises(Exception, match="table is missing"):
+        Schema(database, migrations=steps).upgrade()
+
+
+def test_step_that_fails_leaves_the_old_schema_whole(
+    store: Store, address: str, backend: str, broken_version: Path
+) -> None:
+    """An upgrade happens as a whole or not at all; old code goes on. MySQL cannot do that: the tests below."""
+    if backend == "mariadb":
+        return
     queued(store, lead(store))
     before = everything(address)
-    with closing(Database(address, timeout=10.0)) as database:
-        broken = Schema(database, migrations=broken_version)
-        with pytest.raises(Exception, match="table is missing"):
-            broken.upgrade()
+
+    _fails(address, broken_version)
 
     store.check()
     assert everything(address) == before
+
+
+@pytest.fixture
+def mariadb(mariadb_server: DatabaseServer) -> str:
+    """An empty database of a server that commits each change of a table at once."""
+    return mariadb_server.database()
+
+
+def test_upgrade_that_stopped_in_the_middle_is_known_as_such(mariadb: str, broken_version: Path) -> None:
+    """Neither old nor new code works with tables of which nobody knows what they are, and no row is touched."""
+    with closing(Store(mariadb)) as store:
+        store.upgrade()
+        queued(store, lead(store))
+        _fails(mariadb, broken_version)
+
+        for access in (store.check, store.upgrade):
+            with pytest.raises(SchemaMismatch, match=r"an upgrade from 0001 has not ended.*restore a backup"):
+                access()
+    assert rows(mariadb, "SELECT user_name FROM jobs") == [("alice",)]
+
+
+def test_upgrade_that_failed_before_it_changed_anything_is_tried_again(
+    mariadb: str, tmp_path: Path, next_version: Path
+) -> None:
+    """A first step that the server refuses costs nothing."""
+    nothing_done = _steps(tmp_path / "nothing", 'op.execute("UPDATE leader SET beat = 7, fence = (SELECT x FROM no)")')
+    with closing(Store(mariadb)) as store, closing(Database(mariadb, timeout=10.0)) as database:
+        store.upgrade()
+        queued(store, lead(store))
+        before = everything(mariadb)
+
+        _fails(mariadb, nothing_done)
+
+        store.check()
+        assert everything(mariadb) == before
+        Schema(database, migrations=next_version).upgrade()
+        Schema(database, migrations=next_version).check()
+
+
+def test_first_upgrade_that_stopped_in_the_middle_starts_over(mariadb: str, broken_version: Path) -> None:
+    """What made tables in an empty database and was killed is run again; nobody works with its tables meanwhile."""
+    _fails(mariadb, broken_version)
+    with closing(Store(mariadb)) as store:
+        with pytest.raises(SchemaMismatch, match=r"an upgrade from nothing has not ended.*run `gpuqueue upgrade-db`"):
+            store.check()
+
+        store.upgrade()
+
+        store.check()
+        queued(store, lead(store))
+    assert rows(mariadb, "SHOW TABLES LIKE 'gpuqueue%'") == [("gpuqueue_schema",)]
+
+
+def _upgrade(database: Database, work: Callable[[Connection], object]) -> None:
+    with database.upgrading() as tx:
+        work(tx)
+
+
+def test_upgrade_that_is_killed_lets_the_next_one_in(mariadb: str, mariadb_server: MariaDB) -> None:
+    """The lock that keeps two upgrades apart ends with its session."""
+    with closing(Database(mariadb, timeout=1.0)) as first, closing(Store(mariadb, timeout=1.0)) as second:
+
+        def meanwhile(tx: Connection) -> None:
+            with pytest.raises(StoreUnavailable, match="another upgrade of it took longer"):
+                second.upgrade()
+            mariadb_server.administer(f"KILL {tx.exec_driver_sql('SELECT CONNECTION_ID()').scalar_one()}")
+
+        with pytest.raises(StoreUnavailable, match=r"told to end the connection|connection broke"):
+            _upgrade(first, meanwhile)
+        second.upgrade()
 
 
 @pytest.mark.parametrize(
@@ -178,9 +257,19 @@ def test_queue_shares_a_database_with_a_hub(address: str) -> None:
     assert rows(address, "SELECT * FROM alembic_version") == [("hub",)]
 
 
-def test_database_of_another_encoding_is_refused(server: PostgreSQL) -> None:
+@pytest.mark.parametrize(
+    ("kind", "statement", "words"),
+    [
+        ("postgresql", "CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0", "LATIN1"),
+        ("mariadb", "CREATE DATABASE latin CHARACTER SET latin1", "latin1, names need one made with .* utf8mb4"),
+    ],
+)
+def test_database_of_another_encoding_is_refused(
+    kind: str, statement: str, words: str, request: pytest.FixtureRequest
+) -> None:
     """Names of every language must fit."""
-    with psycopg.connect(server.address("postgres"), autocommit=True) as connection:
-        connection.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
-    with closing(Store(server.address("latin"))) as store, pytest.raises(InvalidDatabase, match="LATIN1"):
+    server: DatabaseServer = request.getfixturevalue(f"{kind}_server")
+    server.administer(statement)
+    server.administer("GRANT ALL ON latin.* TO gpuqueue@localhost" if kind == "mariadb" else "SELECT 1")
+    with closing(Store(server.address("latin"))) as store, pytest.raises(InvalidDatabase, match=words):
         store.upgrade()

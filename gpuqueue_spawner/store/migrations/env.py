@@ -12,7 +12,7 @@ context.configure(
     connection=connection,
     target_metadata=metadata,
     version_table=context.config.attributes["version_table"],
-    transactional_ddl=True,  # SQLite can, although Alembic assumes that it cannot
+    transactional_ddl=True,  # SQLite can, although Alembic assumes that it cannot; MySQL: interrupted.py
     render_as_batch=connection.dialect.name == "sqlite",
 )
 with context.begin_transaction():
