@@ -19,7 +19,9 @@ def backup(database: Database, target: Path) -> None:
     :raises StoreUnavailable: the database cannot be read or is damaged, or the target cannot be written.
     """
     if database.path is None:
-        raise BackupRefused(target, "only SQLite is copied by this command; for PostgreSQL use pg_dump")
+        raise BackupRefused(
+            target, "only SQLite is copied by this command; a server has pg_dump, mariadb-dump or mysqldump"
+        )
     if target.exists() or target.is_symlink():
         raise BackupRefused(target, "it exists already, and is not overwritten")
     part = target.with_name(f"{target.name}.part")

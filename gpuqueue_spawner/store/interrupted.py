@@ -13,7 +13,7 @@ from sqlalchemy import Column, Connection, MetaData, String, Table, insert, insp
 
 from .tables import metadata
 
-MARK = Table("gpuqueue_upgrade", MetaData(), Column("began_with", String(255), nullable=False))  # empty: nothing
+MARK = Table("gpuqueue_upgrade", MetaData(), Column("began_with", String(32), primary_key=True))  # empty: nothing
 
 
 @contextmanager

@@ -82,7 +82,7 @@ def fenced(database: Database, fence: int) -> Iterator[Connection]:
     """One transaction of the leader with this number: the only way anything about jobs and nodes is written.
 
     The row stays locked until the end, so two leaders' writes never interleave. A leader that the system stops just
-    here keeps a SQLite file locked until it goes on or ends; PostgreSQL ends its session after the time limit.
+    here keeps a SQLite file locked until it goes on or ends; a server ends its session after the time limit.
 
     :raises LeaseLost: somebody else leads since, or the leader gave up.
     """

@@ -21,7 +21,7 @@ class Store:
 
     Every method raises StoreUnavailable, worded, when the database cannot be read or written.
 
-    :param url: `sqlite:////var/lib/gpuqueue/queue.sqlite` or `postgresql://user@host/name`.
+    :param url: `sqlite:////var/lib/gpuqueue/queue.sqlite`, `postgresql://user@host/name`, `mysql://user@host/name`.
     :param timeout: seconds that a connection, a lock or a statement may take; a server that falls silent costs it
         twice at most: once to notice, once to try another connection.
     :raises InvalidDatabase: the address cannot hold a queue.

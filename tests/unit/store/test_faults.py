@@ -6,10 +6,12 @@ import sqlite3
 from pathlib import Path
 
 import psycopg
+import pymysql
 import pytest
 from sqlalchemy import exc
 
 from gpuqueue_spawner.store import BackupRefused, DeviceTaken, JobChanged, LeaseLost, SchemaMismatch, StoreUnavailable
+from gpuqueue_spawner.store.errors import TakenBack
 from gpuqueue_spawner.store.faults import cause_of, worded
 
 
@@ -37,8 +39,27 @@ from gpuqueue_spawner.store.faults import cause_of, worded
         (psycopg.errors.UndefinedTable("x"), "run `gpuqueue upgrade-db`"),
         (psycopg.errors.InsufficientPrivilege("x"), "may not do that"),
         (psycopg.errors.IdleInTransactionSessionTimeout("x"), "stopped in the middle of a change"),
+        (psycopg.errors.StatementCompletionUnknown("x"), "the connection broke"),
         (psycopg.OperationalError("connection failed: refused\nmore lines"), "connection failed: refused"),
         (psycopg.OperationalError(""), "OperationalError"),
+        (pymysql.OperationalError(1205, "x"), "another session kept a row locked"),
+        (pymysql.OperationalError(1213, "x", sqlstate="40001"), "took a change back"),
+        (pymysql.OperationalError(1969, "x", sqlstate="70100"), "a statement took longer than the time limit (3 s)"),
+        (pymysql.OperationalError(3024, "x"), "a statement took longer than the time limit (3 s)"),
+        (pymysql.OperationalError(1114, "x"), "no room is left on the server's disk"),
+        (pymysql.OperationalError(1040, "x"), "too many connections"),
+        (pymysql.OperationalError(1053, "x"), "stopping"),
+        (pymysql.OperationalError(1290, "x"), "only allows reading"),
+        (pymysql.ProgrammingError(1146, "x", sqlstate="42S02"), "run `gpuqueue upgrade-db`"),
+        (pymysql.OperationalError(1054, "x"), "run `gpuqueue upgrade-db`"),
+        (pymysql.OperationalError(1142, "x"), "may not do that"),
+        (pymysql.OperationalError(1193, "x"), "too old (possible: MariaDB from 10.3, MySQL from 8.0.17)"),
+        (pymysql.OperationalError(1665, "x"), "binlog_format is STATEMENT"),
+        (pymysql.OperationalError(2006, "x"), "the connection broke"),
+        (pymysql.OperationalError(2013, "Lost connection (timed out)"), "did not answer until the time limit (3 s)"),
+        (pymysql.OperationalError(4031, "x"), "stopped in the middle of a change"),
+        (pymysql.InterfaceError(0, ""), "the connection broke"),
+        (pymysql.OperationalError(2003, "Can't connect to MySQL server on 'db1'\nx"), "Can't connect to MySQL server"),
     ],
 )
 def test_fault_is_worded(error: Exception, words: str) -> None:
@@ -58,6 +79,25 @@ def test_wrapped_fault_comes_out_without_query_and_values() -> None:
 
     assert "secret" not in str(raised.value)
     assert raised.value.cause == "another process kept it locked until the time limit (3 s)"
+
+
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [
+        (psycopg.errors.DeadlockDetected("x"), True),
+        (psycopg.errors.SerializationFailure("x"), True),
+        (psycopg.errors.StatementCompletionUnknown("x"), False),
+        (pymysql.OperationalError(1213, "x"), True),
+        (pymysql.OperationalError(1205, "x"), False),
+        (pymysql.OperationalError(2013, "x"), False),
+    ],
+)
+def test_fault_says_whether_the_write_may_be_tried_again(error: Exception, again: bool) -> None:
+    """Only where it is certain that nothing was written, and a second try does not wait as long as the first."""
+    with pytest.raises(StoreUnavailable) as raised, worded(3.0):
+        raise exc.OperationalError("x", {}, error)
+
+    assert isinstance(raised.value, TakenBack) is again
 
 
 @pytest.mark.parametrize(
