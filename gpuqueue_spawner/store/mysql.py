@@ -14,7 +14,7 @@ from typing import Any
 import pymysql
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 
-from .errors import StoreUnavailable
+from .errors import InvalidDatabase, StoreUnavailable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,10 @@ def engine(url: URL, *, timeout: float) -> Engine:
 
     @event.listens_for(made, "do_connect")  # before SQLAlchemy looks at the session, and writes SQL by its sql_mode
     def connect(_dialect: object, _record: object, args: Any, options: Any) -> pymysql.Connection[Any]:
-        connection = pymysql.connect(*args, **options)
+        try:
+            connection = pymysql.connect(*args, **options)
+        except TypeError as error:  # "... got an unexpected keyword argument 'sslca'"
+            raise InvalidDatabase(f"the database's address has a parameter too many: {error}") from error
         try:
             _set(connection, session_settings(limits, mariadb=_is_mariadb(connection)))
         except pymysql.Error:

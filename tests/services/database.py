@@ -68,6 +68,11 @@ class DatabaseServer(ABC):
     def address(self, name: str) -> str:
         """The address of a database."""
 
+    @property
+    def running(self) -> bool:
+        """Whether it runs, frozen or not."""
+        return self._process is not None and self._process.poll() is None
+
     def database(self) -> str:
         """Make an empty database; returns its address."""
         name = f"queue{next(self._numbers)}"
@@ -117,14 +122,21 @@ class DatabaseServer(ABC):
     def freeze(self, *, thaw: bool = False) -> None:
         """Stop all its processes where they are, as a machine out of breath does, or let them go on."""
         self._signal(signal.SIGCONT if thaw else signal.SIGSTOP)
+        until = time.monotonic() + STOP_S
+        while not thaw and not all(map(_stands_still, self._processes())):
+            assert time.monotonic() < until, "it goes on running"
+            time.sleep(0.005)
 
     def _signal(self, number: signal.Signals) -> None:
-        if self._process is None or self._process.poll() is not None:
-            return
-        server = psutil.Process(self._process.pid)
-        for process in [server, *server.children(recursive=True)]:
+        for process in self._processes():
             with suppress(psutil.NoSuchProcess):  # one for each session: they come and go
                 process.send_signal(number)
+
+    def _processes(self) -> list[psutil.Process]:
+        if self._process is None or not self.running:
+            return []
+        server = psutil.Process(self._process.pid)
+        return [server, *server.children(recursive=True)]
 
     def _as_user(self) -> list[str]:
         """Database servers refuse to run as root."""
@@ -160,6 +172,15 @@ def running(kind: type[S], prefix: str) -> Iterator[S]:
             server.stop()
     finally:
         shutil.rmtree(folder)
+
+
+def _stands_still(process: psutil.Process) -> bool:
+    """Whether each thread is stopped, which on a busy machine takes longer than to send the signal."""
+    for stat in Path(f"/proc/{process.pid}/task").glob("*/stat"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if stat.read_text().rpartition(")")[2].split()[0] not in "TZX":
+                return False
+    return True
 
 
 def _account() -> pwd.struct_passwd | None:

@@ -81,7 +81,7 @@ class MariaDB(DatabaseServer):
 
     def _session(self, user: str, name: str) -> pymysql.Connection[pymysql.cursors.Cursor]:
         return pymysql.connect(
-            user=user, database=name, unix_socket=str(self._socket), autocommit=True, connect_timeout=5
+            user=user, database=name, unix_socket=str(self._socket), autocommit=True, read_timeout=60
         )
 
     def _end(self, cursor: pymysql.cursors.Cursor, session: int) -> None:

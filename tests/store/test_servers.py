@@ -11,8 +11,9 @@ from datetime import date
 import pytest
 from sqlalchemy import event
 
-from gpuqueue_spawner.model import Job
+from gpuqueue_spawner.model import Event, Job
 from gpuqueue_spawner.store import InvalidDatabase, Store, StoreUnavailable
+from gpuqueue_spawner.store.database import Database
 from tests.services.database import DatabaseServer
 from tests.services.mariadb import MariaDB, mariadb
 from tests.services.postgresql import PostgreSQL, postgresql
@@ -51,20 +52,38 @@ DEEDS: dict[str, tuple[Deed, Deed]] = {  #: what happens to a server, and how it
 
 
 @pytest.fixture(scope="module", params=SERVERS)
-def own(request: pytest.FixtureRequest) -> Iterator[DatabaseServer]:
-    """A server, of each kind, that only these tests use: they stop it."""
+def stopped_now_and_then(request: pytest.FixtureRequest) -> Iterator[DatabaseServer]:
+    """A server, of each kind, that only these tests use."""
     with postgresql() if request.param == "postgresql" else mariadb() as server:
         yield server
 
 
 @pytest.fixture
-def written(own: DatabaseServer) -> Iterator[tuple[Store, Job, int]]:
-    """A store on that server with something in it for each write to change."""
-    with closing(Store(own.database(), timeout=2.0)) as store:
+def own(stopped_now_and_then: DatabaseServer) -> Iterator[DatabaseServer]:
+    """That server, which a test may stop and leave so."""
+    server = stopped_now_and_then
+    yield server
+    server.freeze(thaw=True)
+    if not server.running:
+        server.start()
+
+
+def prepared(address: str) -> tuple[Job, int]:
+    """Give each write something to change, by a store that is in no hurry; returns a job that waits, and the fence."""
+    with closing(Store(address, timeout=60.0)) as store:
         store.upgrade()
         fence = lead(store)
         ended(store, fence, "gone")
-        yield store, queued(store, fence), fence
+        return queued(store, fence), fence
+
+
+@pytest.fixture
+def written(own: DatabaseServer) -> Iterator[tuple[Store, Job, int]]:
+    """A store on that server."""
+    address = own.database()
+    job, fence = prepared(address)
+    with closing(Store(address, timeout=2.0)) as store:
+        yield store, job, fence
 
 
 def _address(store: Store) -> str:
@@ -140,48 +159,47 @@ def test_server_that_fails_at_the_commit_keeps_all_or_nothing(
     check_whole(store, _address(store))
 
 
-def test_server_that_is_slow_for_a_moment_is_waited_for(own: DatabaseServer, written: tuple[Store, Job, int]) -> None:
+def test_server_that_is_slow_for_a_moment_is_waited_for(own: DatabaseServer) -> None:
     """Shorter than the limit: the write goes through."""
-    store, job, fence = written
-    thaw = threading.Timer(0.3, lambda: own.freeze(thaw=True))
+    address = own.database()
+    job, fence = prepared(address)
+    thaw = threading.Timer(0.5, lambda: own.freeze(thaw=True))
 
-    with once(store, lambda: (own.freeze(), thaw.start())):
-        WRITES["jobs.apply"](store, job, fence)
+    with closing(Store(address, timeout=60.0)) as store:
+        with once(store, lambda: (own.freeze(), thaw.start())):
+            moved = store.jobs.apply(job, Event.HOLD, fence=fence, at=1.0)
 
-    thaw.join()
-    assert store.jobs.get(job.id).version == job.version + 1  # type: ignore[union-attr]
+        thaw.join()
+        assert store.jobs.get(job.id) == moved
 
 
 def test_server_that_is_silent_costs_the_limit_twice_at_most(own: DatabaseServer) -> None:
     """With a connection to it or without: a worded fault in time, and everything is there when it goes on."""
-    with closing(Store(own.database(), timeout=LIMIT_S)) as store:
-        store.upgrade()
-        fence = lead(store)
-        job = queued(store, fence)
+    address = own.database()
+    job, fence = prepared(address)
+    with closing(Store(address, timeout=LIMIT_S)) as store:
+        _insist(store.leader.read)
         own.freeze()
-        try:
-            for _ in ("on its old connection", "on a new one"):
-                began = time.monotonic()
-                with pytest.raises(StoreUnavailable, match=r"timeout expired|did not answer"):
-                    store.leader.renew(fence)
-                assert time.monotonic() - began < 15  # the drivers' least limits add up to 5 s
-        finally:
-            own.freeze(thaw=True)
+        for _ in ("on its old connection", "on a new one"):
+            began = time.monotonic()
+            with pytest.raises(StoreUnavailable, match=r"timeout expired|did not answer"):
+                store.leader.renew(fence)
+            assert time.monotonic() - began < 15  # the drivers' least limits add up to 5 s
+        own.freeze(thaw=True)
 
         assert _insist(store.jobs.open) == (job,)
         _insist(lambda: store.leader.renew(fence))
 
 
 @pytest.fixture(scope="module")
-def away(own: DatabaseServer) -> Iterator[tuple[Store, Job, int]]:
+def away(stopped_now_and_then: DatabaseServer) -> Iterator[tuple[Store, Job, int]]:
     """A store whose server stopped."""
-    with closing(Store(own.database(), timeout=2.0)) as store:
-        store.upgrade()
-        fence = lead(store)
-        job = queued(store, fence)
-        own.stop()
+    address = stopped_now_and_then.database()
+    job, fence = prepared(address)
+    stopped_now_and_then.stop()
+    with closing(Store(address, timeout=2.0)) as store:
         yield store, job, fence
-        own.start()
+    stopped_now_and_then.start()
 
 
 @pytest.mark.parametrize("access", ACCESSES)
@@ -197,9 +215,8 @@ _PAUSED = r"stopped in the middle of a change|the connection broke"  # MariaDB g
 def test_paused_leader_keeps_nobody_out(server: DatabaseServer) -> None:
     """A leader stopped in the middle of a change loses its session; the next one leads after the limit."""
     address = server.database()
-    with closing(Store(address, timeout=LIMIT_S)) as paused, closing(Store(address, timeout=LIMIT_S)) as other:
-        paused.upgrade()
-        fence = lead(paused, "paused")
+    job, fence = prepared(address)
+    with closing(Store(address, timeout=2.0)) as paused, closing(Store(address, timeout=2.0)) as other:
         seen = other.leader.read()
 
         def meanwhile() -> None:
@@ -209,17 +226,16 @@ def test_paused_leader_keeps_nobody_out(server: DatabaseServer) -> None:
             paused.jobs.submit(request(), fence=fence, at=0.0)
 
         assert other.leader.read().fence == fence + 1  # type: ignore[union-attr]
-        assert paused.jobs.open() == ()
+        assert paused.jobs.open() == (job,)
 
 
-@pytest.mark.parametrize("sleep", ["pg_sleep", "sleep"])
-def test_statement_that_takes_too_long_is_ended(sleep: str, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize(("kind", "sleep"), [("postgresql", "pg_sleep"), ("mariadb", "sleep")])
+def test_statement_that_takes_too_long_is_ended(kind: str, sleep: str, request: pytest.FixtureRequest) -> None:
     """The server itself ends what takes longer than the limit."""
-    server = request.getfixturevalue("postgresql_server" if sleep == "pg_sleep" else "mariadb_server")
-    with closing(Store(server.database(), timeout=LIMIT_S)) as store:
-        store.upgrade()
-        with pytest.raises(StoreUnavailable, match="a statement took longer"), store._database.reading() as tx:
-            tx.exec_driver_sql(f"SELECT {sleep}(20)")
+    server: DatabaseServer = request.getfixturevalue(f"{kind}_server")
+    database = Database(server.database(), timeout=LIMIT_S)
+    with closing(database), pytest.raises(StoreUnavailable, match="a statement took longer"), database.reading() as tx:
+        tx.exec_driver_sql(f"SELECT {sleep}(60)")
 
 
 def test_wrong_database_or_user_is_a_worded_fault(server: DatabaseServer) -> None:

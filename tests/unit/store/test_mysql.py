@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 
 import pytest
 from sqlalchemy import Column, MetaData, Table
@@ -53,6 +54,14 @@ def test_either_name_is_the_same_kind_of_address(scheme: str) -> None:
     assert database.url.drivername == "mysql+pymysql"
     assert "secret" not in repr(database.url)
     assert not database.takes_tables_back
+
+
+def test_parameter_that_the_driver_does_not_know_is_refused_by_its_name() -> None:
+    """A mistyped option for encryption is not left out in silence."""
+    store = Store("mysql://db1/queue?sslca=ca.pem", timeout=1.0)
+
+    with closing(store), pytest.raises(InvalidDatabase, match="'sslca'"):
+        store.check()
 
 
 @pytest.mark.parametrize(("kind", "driver"), [("mysql", "pymysql"), ("postgresql", "psycopg")])
