@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help demo test check docs clean
 
-# The order in which `make test` runs the tiers.
+# The order in which `make test` runs the tiers. The tier `cluster` is run by name: see CONTRIBUTING.md.
 TIERS := unit store hub browser
 
 PORT ?= 8000

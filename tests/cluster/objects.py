@@ -1,0 +1,57 @@
+"""Builders of Kubernetes objects; each shows only what matters to a test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tests.services.kubernetes.kubectl import Object
+from tests.services.kubernetes.shares import Share
+
+FOREVER = ("sleep", "infinity")
+
+
+def pod(
+    name: str,
+    image: str,
+    *command: str,
+    gpus: int = 0,
+    node: str = "",
+    share: Share | None = None,
+    labels: dict[str, str] | None = None,
+    environment: dict[str, str] | None = None,
+    ready_at: tuple[int, str] | None = None,
+) -> Object:
+    """A pod with one container, which sleeps unless told otherwise; `share` is mounted at /share."""
+    container: Object = {
+        "name": "main",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": list(command or FOREVER),
+        "env": [{"name": name, "value": value} for name, value in (environment or {}).items()],
+    }
+    # Not 0: the API server forgets such a pod as it is deleted, and does not wait until its containers have ended.
+    spec: Object = {"terminationGracePeriodSeconds": 1, "containers": [container]}
+    if gpus:
+        container["resources"] = {"limits": {"nvidia.com/gpu": str(gpus)}}
+    if ready_at:
+        port, path = ready_at
+        container["readinessProbe"] = {"httpGet": {"port": port, "path": path}, "periodSeconds": 1}
+    if node:
+        spec["affinity"] = on_node(node)
+    if share:
+        container["volumeMounts"] = [{"name": "share", "mountPath": "/share"}]
+        spec["volumes"] = [{"name": "share", "nfs": {"server": share.server, "path": share.export}}]
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels or {}}, "spec": spec}
+
+
+def on_node(name: str) -> dict[str, Any]:
+    """A required affinity to one node, which leaves the scheduler its say."""
+    term = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [name]}]}
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}}
+
+
+def ready(found: Object) -> bool:
+    """Whether a pod is ready."""
+    conditions: Sequence[Object] = found["status"].get("conditions", ())
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
