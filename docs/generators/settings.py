@@ -17,10 +17,11 @@ from traitlets import HasTraits, TraitType, Undefined
 
 import gpuqueue_spawner
 from gpuqueue_spawner.auth import AccountsAuthenticator, GPUQueueLDAPAuthenticator
-from gpuqueue_spawner.capacity import LocalCapacity
+from gpuqueue_spawner.capacity import KubernetesCapacity, LocalCapacity
 from gpuqueue_spawner.manager import Policy
 from gpuqueue_spawner.service.app import ManagerApp
 from gpuqueue_spawner.spawner import GPUQueueLocalSpawner
+from gpuqueue_spawner.spawner.kubernetes import GPUQueueKubeSpawner
 from gpuqueue_spawner.spawner.queueing import QueueingMixin
 
 #: In the order of the page: where it is set, the class, and what it is.
@@ -29,10 +30,12 @@ CLASSES: dict[str, tuple[tuple[type[HasTraits], str], ...]] = {
         (ManagerApp, "The process of the queue manager: address, database, secrets."),
         (Policy, "The site's rules: limits, leases, patience."),
         (LocalCapacity, "This machine as the place where jobs run."),
+        (KubernetesCapacity, "A Kubernetes cluster as the place where jobs run: `ManagerApp.capacity_class`."),
     ),
     "The Hub's file": (
         (QueueingMixin, "What every queueing spawner has, whatever it launches."),
         (GPUQueueLocalSpawner, "Notebooks as processes of this machine. It has the settings of `QueueingMixin` too."),
+        (GPUQueueKubeSpawner, "Notebooks as pods. It has the settings of `QueueingMixin` and `KubeSpawner` too."),
         (GPUQueueLDAPAuthenticator, "Login with an LDAP directory; all of LDAPAuthenticator's settings work too."),
         (AccountsAuthenticator, "Login with a list of accounts in a file, for demonstrations."),
     ),

@@ -6,14 +6,14 @@ Knows records and the seams. This machine: local.py.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from traitlets import TraitError, Unicode, validate
 from traitlets.config import Configurable
 
-from ..model import Node
+from ..model import Job, Node, Resources
 
 
 class CapacityUnavailable(Exception):
@@ -32,6 +32,30 @@ class Process:
     started: int  #: clock ticks from boot to its start, field 22 of /proc/PID/stat
     uid: int  #: its real user
     command: str  #: short name, at most 15 characters
+    lost: ClassVar[bool] = False
+
+    def serves(self, job: Job) -> bool:
+        """Whether it is the job's server: a kernel that outlived it is not."""
+        return job.pid is None or (self.pid, self.started) == (job.pid, job.pid_started)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pod:
+    """One pod of a job that has not ended, or may not have."""
+
+    name: str
+    namespace: str
+    node: str  #: where it is bound to; empty: nowhere yet
+    launch: int  #: number of the launch that made it
+    resources: Resources  #: what it takes of its node
+    lost: bool = False  #: the cluster has given it up with its node; it may run there still, cut off
+
+    def serves(self, job: Job) -> bool:
+        """Whether it is the job's server: one of an earlier launch is not."""
+        return self.launch == job.launch
+
+
+Trace = Process | Pod
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +68,10 @@ class Mark:
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
-    """What was there at one moment. A job that is not in `jobs` has no process left."""
+    """What was there at one moment. A job that is not in `jobs` has no process or pod left."""
 
     nodes: tuple[Node, ...] = ()
-    jobs: Mapping[str, tuple[Process, ...]] = field(default_factory=dict)  #: by job key, also of jobs nobody asked for
+    jobs: Mapping[str, tuple[Trace, ...]] = field(default_factory=dict)  #: by job key, also of jobs nobody asked for
     marked: Mapping[str, Mark] = field(default_factory=dict)  #: by job key: what a restored database may not know
 
 
@@ -64,6 +88,11 @@ class Capacity(Configurable):
     3. override `look`, `adopt` and `end`, for another place than this machine, `prepare`, `release` and
        `prepared` where a job needs a place of its own before it starts, and `booted`.
     """
+
+    #: Whether `end` ends what is left of a job. Otherwise the Hub's spawner does, and `end` only tells.
+    ends = True
+    #: Called, from any thread, when a look would show something new; the manager sets it.
+    changed: Callable[[], object] = staticmethod(lambda: None)
 
     instance = Unicode(
         help="""
@@ -123,6 +152,20 @@ class Capacity(Configurable):
     def booted(self) -> float:
         """Unix seconds: what ran before this moment ended with the machine; 0 where there is no such moment."""
         return 0.0
+
+    def gone(self, key: str) -> bool:
+        """Whether nothing of the job is left, asked right before its GPUs are given to the next one.
+
+        A place whose `look` is a moment old asks anew.
+
+        :raises CapacityUnavailable: that cannot be told.
+        """
+        return True
+
+    def environment(self, devices: tuple[str, ...]) -> dict[str, str]:
+        """What the processes of a job are told about the GPUs that it was given."""
+        names = ",".join(devices)
+        return {"GPUQUEUE_GPUS": names, "CUDA_VISIBLE_DEVICES": names, "NVIDIA_VISIBLE_DEVICES": names}
 
     def about(self) -> str:
         """One sentence for people on what it gives out and from where; it waits for the driver."""

@@ -61,17 +61,29 @@ class Launching:
 
         # Written first: from here on a process of an earlier launch that wakes up late is refused.
         job = await self.manager.decide(job_id, launch)
-        if again or self.watch.processes(job.key):  # those of an admitted job: a restored backup knows of no launch
+        # Of an admitted job too: a restored backup knows of no launch. Pods are ended by the Hub's spawner instead.
+        if self.capacity.ends and (again or self.watch.traces(job.key)):
             await self._clean(job)
+        await self._refuse_on_closed_node(job)
         cgroups = await asyncio.to_thread(self.capacity.prepare, job.key)
-        devices = ",".join(job.placement.devices) if job.placement else ""
-        environment = {
-            "GPUQUEUE_JOB": f"{self.instance}/{job.key}/{job.launch}",
-            "GPUQUEUE_GPUS": devices,
-            "CUDA_VISIBLE_DEVICES": devices,
-            "NVIDIA_VISIBLE_DEVICES": devices,
-        }
+        mark = {"GPUQUEUE_JOB": f"{self.instance}/{job.key}/{job.launch}"}
+        environment = mark | self.capacity.environment(job.placement.devices if job.placement else ())
         return Permit(job=job, launch=job.launch, ticket=self._ticket(job), environment=environment, cgroups=cgroups)
+
+    async def _refuse_on_closed_node(self, job: Job) -> None:
+        """Send it back to its place in the queue where its node died, or was closed, after it was given its place.
+
+        :raises Refused: that was so.
+        """
+        if self.manager.room.unknown or job.placement is None:
+            return  # it was admitted on what was known then
+        node = next((node for node in self.manager.room.nodes if node.name == job.placement.node), None)
+        if node is None or node.drained:
+            words = f"{node.name} is {node.note}" if node else "its server is not there any more"
+            await self.manager.decide(
+                job.id, lambda job: decisions.unlaunch(job, launch=job.launch, message=f"Not started: {words}.")
+            )
+            raise Refused("gpuqueue.launch.node", f"job {job.id} is not launched: {words}")
 
     async def _clean(self, job: Job) -> None:
         try:

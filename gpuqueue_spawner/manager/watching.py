@@ -11,9 +11,8 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 
-from ..capacity import Capacity, CapacityUnavailable, Mark, Observation, Process
+from ..capacity import Capacity, CapacityUnavailable, Mark, Observation, Process, Trace
 from ..model import InvalidTransition, Job, Node, Placement, State
 from ..store import StoreUnavailable
 from . import decisions
@@ -21,6 +20,7 @@ from .changes import NODES
 from .decisions import Change
 from .finding import Running
 from .manager import Manager, Room
+from .strays import Stray, room, strays
 from .threads import OneThread
 
 log = logging.getLogger("gpuqueue")
@@ -28,16 +28,6 @@ log = logging.getLogger("gpuqueue")
 LOOK_S = 1.0  # how long a GPU may stay unused after its last process ended
 LIMIT_S = 10.0  # a driver that hangs answers later or never
 MAX_AGE_S = 15.0  # older than this, nobody is admitted on the strength of it
-UNKNOWN_SERVER = "a running server that this queue does not know"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stray:
-    """Processes that carry the mark of a job which holds no GPUs: after a restored backup, say."""
-
-    key: str
-    processes: tuple[Process, ...]
-    devices: tuple[str, ...] = field(default=())
 
 
 class Watch:
@@ -61,7 +51,7 @@ class Watch:
         self._look_s = look_s
         self._thread = OneThread("capacity")
         self._seen = clock()  #: when the last good look began
-        self._seen_processes: Mapping[str, tuple[Process, ...]] = {}
+        self._seen_traces: Mapping[str, tuple[Trace, ...]] = {}
         self._seen_marks: Mapping[str, Mark] = {}
         self._looked = asyncio.Condition()
 
@@ -69,6 +59,8 @@ class Watch:
         """Look until cancelled."""
         self.lost = frozenset()
         self._show(unknown=Room().unknown)  # what this process saw when it led before may be hours old
+        loop = asyncio.get_running_loop()
+        self.capacity.changed = lambda: loop.call_soon_threadsafe(self.ring.set)
         remembered = False
         while True:
             self.ring.clear()
@@ -110,17 +102,28 @@ class Watch:
             self._blind(error)
             return
         self._seen = begun
-        self._seen_processes, self._seen_marks = observation.jobs, observation.marked
+        self._seen_traces, self._seen_marks = observation.jobs, observation.marked
         self._take(observation)
         async with self._looked:
             self._looked.notify_all()
         # Of those that moved since the look began, what was seen is too old.
         still = [job for job in self.manager.queue.holding() if versions.get(job.id) == job.version]
-        gone = {(job.id, job.launch) for job in still if _lost(job, observation.jobs.get(job.key, ()))}
-        self._lose(gone - {(job.id, job.launch) for job in self.relaunched()})
+        lost = [job for job in still if _lost(job, observation.jobs.get(job.key, ())) and await self._gone(job)]
+        self._lose({(job.id, job.launch) for job in lost} - {(job.id, job.launch) for job in self.relaunched()})
         for job in still:
-            if job.state is State.STOPPING and not observation.jobs.get(job.key):
+            traces = observation.jobs.get(job.key, ())
+            if job.state is State.STOPPING and all(trace.lost for trace in traces) and await self._gone(job):
                 await self._conclude(job)
+            elif job.state is State.RUNNING and traces and all(trace.lost for trace in traces):
+                await self._leave(job.placement.node if job.placement else "", job)
+
+    async def _gone(self, job: Job) -> bool:
+        """Whether the capacity is sure of it."""
+        try:
+            return await self._thread.call(LIMIT_S, self.capacity.gone, job.key)
+        except (CapacityUnavailable, OSError) as error:
+            log.warning("job %s: %s", job.id, error)
+            return False
 
     def _blind(self, error: CapacityUnavailable | OSError) -> None:
         words = error.words if isinstance(error, CapacityUnavailable) else "This machine does not say what is free."
@@ -130,19 +133,10 @@ class Watch:
             self._show(unknown=words)
 
     def _take(self, observation: Observation) -> None:
-        # What is only admitted has no process: one that carries its mark is none that this queue permitted.
-        holding = {job.key: job.placement for job in self.manager.queue.holding() if job.state is not State.ADMITTED}
-        self.strays = tuple(
-            Stray(key=key, processes=processes, devices=observation.marked.get(key, Mark(launch=0)).devices)
-            for key, processes in sorted(observation.jobs.items())
-            if key not in holding and processes
-        )
-        taken = {device for stray in self.strays for device in stray.devices}
-        for key, placement in holding.items():  # of a restored backup: launched anew since, and elsewhere
-            given = placement.devices if placement else ()
-            taken |= {*observation.marked.get(key, Mark(launch=0)).devices} - {*given}
+        holding = [*self.manager.queue.holding()]
+        self.strays = strays(observation, holding)
         self.manager.room.seen = self.manager.clock()
-        self._show(nodes=tuple(_without(node, taken) for node in observation.nodes))
+        self._show(nodes=room(observation, holding))
 
     def _show(self, *, nodes: tuple[Node, ...] | None = None, unknown: str = "") -> None:
         room = self.manager.room
@@ -170,6 +164,14 @@ class Watch:
             if (await self.manager.decide(job.id, gone)).version > job.version:
                 await self._release(job.key)
 
+    async def _leave(self, node: str, job: Job) -> None:
+        """Its node died: it starts anew elsewhere, and the node takes nothing new until somebody has looked at it."""
+        if not (mark := self.manager.room.marks.get(node)) or not mark.drained:
+            await self.manager.mark_node(node, drained=True, note="It was lost.", by="")
+        note = f"{node} was lost; it is started anew on another server. What ran there may still write to its files."
+        with suppress(KeyError, InvalidTransition):
+            await self.manager.decide(job.id, lambda current: decisions.restart(current, by="", note=note))
+
     async def _release(self, key: str) -> None:
         try:
             await asyncio.to_thread(self.capacity.release, key)
@@ -181,7 +183,7 @@ class Watch:
         since = self._clock()
         self.ring.set()
         async with self._looked:
-            await self._looked.wait_for(lambda: self._seen >= since and not self._seen_processes.get(key))
+            await self._looked.wait_for(lambda: self._seen >= since and not self._seen_traces.get(key))
 
     def running(self, key: str) -> Running | None:
         """What lives of a job, by the mark that its processes carry; None: nothing does, or it is not known where."""
@@ -203,25 +205,17 @@ class Watch:
 
     def another_may_run(self, key: str) -> bool:
         """Whether a server that the queue does not know may have taken a job's name: it must not be stopped for it."""
-        return bool(self.strays) and not self.processes(key)
+        return bool(self.strays) and not self.traces(key)
 
     def processes(self, key: str) -> tuple[Process, ...]:
-        """The job's processes at the last look."""
-        return tuple(self._seen_processes.get(key, ()))
+        """The job's processes at the last look; of a job that is a pod there are none."""
+        return tuple(each for each in self.traces(key) if isinstance(each, Process))
+
+    def traces(self, key: str) -> tuple[Trace, ...]:
+        """The job's processes or pods at the last look."""
+        return tuple(self._seen_traces.get(key, ()))
 
 
-def _lost(job: Job, processes: tuple[Process, ...]) -> bool:
-    """Whether it should run and its server process is not among these; a kernel that outlived it is not it."""
-    if job.state is not State.RUNNING:
-        return False
-    if job.pid is None:
-        return not processes
-    return all((each.pid, each.started) != (job.pid, job.pid_started) for each in processes)
-
-
-def _without(node: Node, taken: set[str]) -> Node:
-    devices = tuple(
-        replace(device, foreign=device.foreign or UNKNOWN_SERVER) if device.id in taken else device
-        for device in node.devices
-    )
-    return replace(node, devices=devices)
+def _lost(job: Job, traces: tuple[Trace, ...]) -> bool:
+    """Whether it should run and its server is not among these."""
+    return job.state is State.RUNNING and not any(each.serves(job) for each in traces)

@@ -14,7 +14,7 @@ from .resources import NVIDIA_GPU, Resources
 class Device:
     """One GPU of a node."""
 
-    id: str  #: stable name that a driver understands, an NVML UUID
+    id: str  #: stable name that a driver understands, an NVML UUID; in a cluster, where the kubelet picks, a number
     index: int  #: the number people know it by on its node
     resource: str = NVIDIA_GPU  #: the resource name it is counted under
     model: str = ""  #: e.g. "NVIDIA H100 80GB HBM3", empty where unknown
@@ -27,6 +27,7 @@ class Node:
 
     name: str
     allocatable: Resources  #: all that jobs may use, devices in foreign use included
+    used: Resources = field(default_factory=Resources)  #: what others than the queue's jobs take of it
     devices: tuple[Device, ...] = field(default=())  #: every GPU, by index
     drained: bool = False  #: keeps its jobs, takes no new one
     note: str = ""  #: why it is drained, an admin's words

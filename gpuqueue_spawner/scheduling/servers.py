@@ -22,8 +22,9 @@ class Server:
         self.name = node.name
         self.drained = node.drained
         self.whole = Amount.of_node(node)  #: when nothing runs here
-        self.cpus = self.whole.cpus  #: free, millionths of a core; negative: more was given out than there is now
-        self.memory = self.whole.memory  #: free, bytes
+        used = Amount.of(node.used)  # its GPUs are among the devices, in foreign use
+        self.cpus = self.whole.cpus - used.cpus  #: free, millionths of a core; negative: more is in use than there is
+        self.memory = self.whole.memory - used.memory  #: free, bytes
         self.free: dict[str, list[tuple[int, str]]] = {}  #: resource name: what may be given out, by index
         self.foreign: dict[str, list[tuple[int, str]]] = {}  #: resource name: used from outside the queue, by index
         self._devices: dict[str, Device] = {}

@@ -25,7 +25,7 @@ from traitlets import Bool, Float, Integer, TraitError, Type, Unicode, default, 
 from traitlets.config import Application
 
 from .. import __version__
-from ..capacity import Capacity, LocalCapacity
+from ..capacity import Capacity, KubernetesCapacity, LocalCapacity
 from ..manager import Manager, Policy
 from ..manager.database import Database
 from ..manager.hub import HubAPI
@@ -52,7 +52,7 @@ class ManagerApp(Application):
     description = __doc__ or ""
     raise_config_file_errors = True  # a file that cannot be read whole is not read in part
     version = __version__
-    classes = [Policy, LocalCapacity]
+    classes = [Policy, LocalCapacity, KubernetesCapacity]
     aliases: dict[Any, str] = {
         ("f", "config"): "ManagerApp.config_file",
         "ip": "ManagerApp.ip",

@@ -34,7 +34,8 @@ class Visitor:
             allow_redirects=False,
             timeout=30,
         )
-        assert answer.status_code == 302, f"{self.name} could not log in: {answer.status_code} {answer.text[:300]}"
+        words = f"{self.name} could not log in: {answer.status_code}"
+        assert answer.status_code == 302, f"{words}\n{self.site.story() if answer.status_code >= 500 else answer.text}"
         return self
 
     def xsrf(self, path: str) -> str:

@@ -125,7 +125,7 @@ def _ends(jobs: list[Job], now: float) -> list[tuple[float, int]]:
 
 
 def _left(node: Node, jobs: list[Job]) -> Resources:
-    held = sum((job.resources for job in jobs), Resources())
+    held = sum((job.resources for job in jobs), node.used)
     return Resources(
         cpus=max(0.0, node.allocatable.cpus - held.cpus), memory=max(0, node.allocatable.memory - held.memory)
     )

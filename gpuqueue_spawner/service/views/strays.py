@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...manager.watching import Stray
+from ...capacity import Process, Trace
+from ...manager.strays import Stray
 from . import words
 from .frame import Notice
 
@@ -17,8 +18,7 @@ def notices(strays: Sequence[Stray]) -> tuple[Notice, ...]:
     if not strays:
         return ()
     listed = "; ".join(
-        f"processes {', '.join(str(each.pid) for each in stray.processes[:3])} of user {stray.processes[0].uid}"
-        f" with {words.count(len(stray.devices), 'GPU') if stray.devices else 'no GPU'}"
+        f"{_named(stray.traces[:3])} with {words.count(stray.gpus, 'GPU') if stray.gpus else 'no GPU'}"
         for stray in strays[:10]
     )
     lead = f"{words.count(len(strays), 'running server')} unknown to this queue."
@@ -30,3 +30,10 @@ def notices(strays: Sequence[Stray]) -> tuple[Notice, ...]:
             words=f"Their GPUs count as taken and nothing is ended: {listed}. End them by hand.",
         ),
     )
+
+
+def _named(traces: Sequence[Trace]) -> str:
+    processes = [each for each in traces if isinstance(each, Process)]
+    if processes:
+        return f"processes {', '.join(str(each.pid) for each in processes)} of user {processes[0].uid}"
+    return f"pods {', '.join(f'{each.namespace}/{each.name}' for each in traces if not isinstance(each, Process))}"

@@ -82,7 +82,7 @@ def test_the_command_that_upgrades_names_the_file_that_names_the_database(tmp_pa
         ("database_limit = 0", "ManagerApp.database_limit is 0.0; allowed is a number of seconds above 0"),
         ("database_limit = float('nan')", "ManagerApp.database_limit is nan"),
         ("db_url = 'nonsense'", "the database's address is not of the form sqlite:///FILE"),
-        ("db_url = 'mysql://x/y'", "a queue cannot be kept in mysql"),
+        ("db_url = 'oracle://x/y'", "a queue cannot be kept in oracle"),
         ("help_url = ''; c.Policy.max_lease = 0", "Policy.max_lease is 0.0; allowed is a number of seconds above 0"),
         ("help_url = ''; c.Policy.warning = float('nan')", "Policy.warning is nan; allowed is 0 or more"),
         ("help_url = ''; c.Policy.keep_ended = float('inf')", "Policy.keep_ended is inf; allowed is 0 or more"),

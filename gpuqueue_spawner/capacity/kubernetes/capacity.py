@@ -1,0 +1,143 @@
+"""A Kubernetes cluster: its nodes, and the pods of jobs and of everybody else.
+
+Knows what is asked when. What it means: cluster.py. How it is kept at hand: reflector.py.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+from traitlets import Float, List, TraitError, Unicode, default, validate
+
+from ...model.pods import INSTANCE, KEY
+from ..base import Capacity, CapacityUnavailable, Observation
+from .cluster import NOT_READY, SeenNode, SeenPod, lost, observation, seen_node, seen_pod
+from .reflector import Api, ApiError, Kind, Reflector
+
+
+class KubernetesCapacity(Capacity):
+    """The nodes of a cluster, given out by counting what every pod asks for.
+
+    It lists and watches nodes and pods and does nothing else: pods are made and ended by the Hub's spawner. Which of a
+    node's GPUs a pod gets is decided by its kubelet.
+    """
+
+    ends = False
+
+    kubeconfig = Unicode(
+        config=True,
+        help="""
+        File that says where the cluster is and how to log in. Unset: in a pod its service account, else the file that
+        kubectl uses.
+
+        .. versionadded:: 0.1
+        """,
+    )
+    context = Unicode(
+        config=True,
+        help="""
+        Name of the context to use in `kubeconfig`; unset: its current one.
+
+        .. versionadded:: 0.1
+        """,
+    )
+    max_age = Float(
+        45.0,
+        config=True,
+        help="""
+        Seconds that the cluster's last word may be old; after them nobody is admitted until it speaks again.
+
+        In a quiet cluster there is a word every twenty seconds.
+
+        .. versionadded:: 0.1
+        """,
+    )
+    tolerated_taints = List(
+        Unicode(),
+        ["hub.jupyter.org/dedicated", "hub.jupyter.org_dedicated", "nvidia.com/gpu"],
+        config=True,
+        help="""
+        Keys of taints that the notebooks' pods tolerate. A node with any other that keeps pods out is given nothing.
+
+        By default the ones that KubeSpawner's pods and those with GPUs tolerate.
+
+        .. versionadded:: 0.1
+        """,
+    )
+
+    @validate("max_age")
+    def _check_max_age(self, proposal: Any) -> Any:
+        if not 25 <= proposal["value"] <= 3600:
+            raise TraitError(f"KubernetesCapacity.max_age is {proposal['value']!r}; allowed is 25 to 3600 seconds")
+        return proposal["value"]
+
+    @default("instance")
+    def _no_instance(self) -> str:
+        return ""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.api = self._api_server()
+        self._nodes: Reflector[SeenNode] = Reflector(self.api, Kind.NODES, seen_node, changed=self._rang)
+        self._pods: Reflector[SeenPod] = Reflector(self.api, Kind.PODS, seen_pod, changed=self._rang)
+        self._following = False
+        self._lock = threading.Lock()
+
+    def _api_server(self) -> Api:
+        try:
+            from .client import ApiServer  # a queue on one machine does without that library
+        except ImportError as error:
+            words = "needs a package that is not installed: pip install 'gpuqueue-spawner[kubernetes]'"
+            raise TraitError(f"KubernetesCapacity {words} ({error})") from None
+        return ApiServer(kubeconfig=self.kubeconfig, context=self.context)
+
+    def _rang(self) -> None:
+        self.changed()
+
+    def look(self) -> Observation:
+        """What the cluster said last, if that is not too old.
+
+        :raises CapacityUnavailable: it has not been listed yet, or has been silent for too long.
+        """
+        with self._lock:
+            if not self._following:
+                self._following = True
+                self._nodes.start()
+                self._pods.start()
+        for each in (self._nodes, self._pods):
+            if each.heard is None or time.monotonic() - each.heard > self.max_age:
+                raise CapacityUnavailable(each.problem or "The cluster has not said anything for too long.")
+        return observation(
+            self._nodes.objects(), self._pods.objects(), instance=self.instance, tolerated=self.tolerated_taints
+        )
+
+    def adopt(self, key: str, **claim: Any) -> bool:
+        """No process of a pod names itself: its labels do."""
+        return False
+
+    def end(self, key: str, *, grace: float) -> bool:
+        """Pods are ended by the Hub; returns whether none of the job's is left."""
+        return self.gone(key)
+
+    def gone(self, key: str) -> bool:
+        """Ask the API server itself: what is at hand may be a moment old, and a pod may just have been made.
+
+        One that is lost with its node is gone for its job; where it may run on, its GPUs are not given out.
+        """
+        try:
+            found = self.api.get(Kind.PODS, label_selector=f"{INSTANCE}={self.instance},{KEY}={key}")
+        except ApiError as error:
+            raise CapacityUnavailable(f"The cluster does not answer: {error}") from None
+        pods = [seen_pod(each) for each in found.get("items") or ()]
+        well = {node.name for node in self._nodes.objects() if node.closed != NOT_READY}
+        return all(pod.ended or lost(pod, well) for pod in pods)
+
+    def environment(self, devices: tuple[str, ...]) -> dict[str, str]:
+        """The kubelet says which GPUs they are."""
+        return {}
+
+    def about(self) -> str:
+        """Where it looks."""
+        return f"a Kubernetes cluster, by {self.kubeconfig or 'the service account of this pod or the kubeconfig'}"

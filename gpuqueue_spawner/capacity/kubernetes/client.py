@@ -1,0 +1,94 @@
+"""The API server over HTTP, with the official client's way to find it and to log in.
+
+Knows addresses, certificates and tokens by that library alone. What is asked, and when: reflector.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+from kubernetes.config import ConfigException
+from urllib3.exceptions import HTTPError
+
+from .reflector import CONNECT_S, SILENCE_S, ApiError, Kind
+
+CHUNK = 1 << 16
+FAULTS = (ApiException, ConfigException, HTTPError, OSError, ValueError)
+
+
+class ApiServer:
+    """One API server; in a pod by its service account, else by a kubeconfig. Found at the first question."""
+
+    def __init__(self, *, kubeconfig: str = "", context: str = "") -> None:
+        self._kubeconfig, self._context = kubeconfig, context
+        self._lock = threading.Lock()
+        self._api: client.CoreV1Api | None = None
+
+    def get(self, kind: Kind, **query: Any) -> dict[str, Any]:
+        """List once.
+
+        :raises ApiError: it does not answer, or says no.
+        """
+        with self._open(kind, query) as response:
+            document: dict[str, Any] = json.loads(response.read())
+            return document
+
+    def lines(self, kind: Kind, **query: Any) -> Iterator[bytes]:
+        """Follow a watch line by line.
+
+        :raises ApiError: it does not answer, says no, or falls silent.
+        """
+        rest = b""
+        with self._open(kind, query) as response:
+            for chunk in response.stream(CHUNK):
+                *whole, rest = (rest + chunk).split(b"\n")
+                yield from filter(None, whole)
+
+    @contextmanager
+    def _open(self, kind: Kind, query: dict[str, Any]) -> Iterator[Any]:
+        try:
+            response = self._asker(kind)(**query, _preload_content=False, _request_timeout=(CONNECT_S, SILENCE_S))
+            try:
+                if response.status >= 400:
+                    raise ApiError(_message(response.read()) or response.reason, status=response.status)
+                yield response
+            finally:
+                response.close()  # not used again: it may have been left in the middle
+                response.release_conn()
+        except FAULTS as error:
+            words = " ".join(str(getattr(error, "reason", None) or error).split())
+            raise ApiError(words[:300] or repr(error), status=getattr(error, "status", None) or 0) from None
+
+    def _asker(self, kind: Kind) -> Any:
+        with self._lock:
+            if self._api is None:
+                self._api = client.CoreV1Api(self._connected())
+        return {Kind.NODES: self._api.list_node, Kind.PODS: self._api.list_pod_for_all_namespaces}[kind]
+
+    def _connected(self) -> client.ApiClient:
+        if not self._kubeconfig and "KUBERNETES_SERVICE_HOST" in os.environ:
+            configuration = client.Configuration()
+            config.load_incluster_config(client_configuration=configuration)
+        else:
+            configuration = client.Configuration()
+            config.load_kube_config(
+                config_file=self._kubeconfig or None,
+                context=self._context or None,
+                client_configuration=configuration,
+            )
+        configuration.retries = False  # how often to try again is our decision
+        return client.ApiClient(configuration)
+
+
+def _message(body: bytes) -> str:
+    try:
+        return str(json.loads(body)["message"])
+    except (ValueError, KeyError, TypeError):
+        return ""

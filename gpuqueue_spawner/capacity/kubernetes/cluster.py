@@ -1,0 +1,174 @@
+"""What a cluster has and what runs there, from nodes and pods as the API server tells them.
+
+Pure. Knows Kubernetes' JSON and its rules on who may be placed where. Who fetches it: reflector.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...model import Device, Node, Resources
+from ...model.pods import INSTANCE, KEY, LAUNCH, as_resources, pod_resources
+from ...model.resources import InvalidResources
+from ..base import Observation, Pod
+
+MODEL_LABEL = "nvidia.com/gpu.product"  #: set by NVIDIA's GPU feature discovery
+ENDED = frozenset({"Succeeded", "Failed"})
+KEEPS_OUT = frozenset({"NoSchedule", "NoExecute"})
+#: What a taint of the cluster itself means, in words. Such a taint goes away by itself or says the same as a condition.
+OWN_TAINT = "node.kubernetes.io/"
+NOT_READY = "not ready"
+PRESSURES = {"MemoryPressure": "memory", "DiskPressure": "disk space", "PIDPressure": "process ids"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SeenNode:
+    """What is kept of a node."""
+
+    name: str
+    allocatable: Resources
+    model: str = ""  #: of its GPUs
+    closed: str = ""  #: why it takes nothing new, in words; empty: it does
+    taints: tuple[str, ...] = ()  #: keys of those that keep pods out
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SeenPod:
+    """What is kept of a pod: never its environment, where a user's token may stand."""
+
+    name: str
+    namespace: str
+    node: str  #: empty: not bound yet
+    ended: bool
+    deleted: bool  #: somebody has asked for its end
+    resources: Resources
+    instance: str = ""  #: of the installation that made it; empty: somebody else's
+    key: str = ""
+    launch: int = 0
+
+
+def seen_node(document: Mapping[str, Any]) -> SeenNode:
+    """Read a node."""
+    meta, spec, status = document["metadata"], document.get("spec") or {}, document.get("status") or {}
+    return SeenNode(
+        name=meta["name"],
+        allocatable=_allocatable(status.get("allocatable") or {}),
+        model=(meta.get("labels") or {}).get(MODEL_LABEL, ""),
+        closed=_closed(spec, {each["type"]: each.get("status") for each in status.get("conditions") or ()}),
+        taints=tuple(
+            each["key"]
+            for each in spec.get("taints") or ()
+            if each.get("effect") in KEEPS_OUT and not each["key"].startswith(OWN_TAINT)
+        ),
+    )
+
+
+def seen_pod(document: Mapping[str, Any]) -> SeenPod:
+    """Read a pod."""
+    meta, status = document["metadata"], document.get("status") or {}
+    spec = document.get("spec") or {}
+    labels = meta.get("labels") or {}
+    launch = labels.get(LAUNCH, "")
+    return SeenPod(
+        name=meta["name"],
+        namespace=meta.get("namespace", ""),
+        node=spec.get("nodeName") or "",
+        ended=status.get("phase") in ENDED,
+        deleted="deletionTimestamp" in meta,
+        resources=_taken(spec),
+        instance=labels.get(INSTANCE, ""),
+        key=labels.get(KEY, ""),
+        launch=int(launch) if launch.isdecimal() else 0,
+    )
+
+
+def observation(
+    nodes: Iterable[SeenNode], pods: Iterable[SeenPod], *, instance: str, tolerated: Iterable[str] = ()
+) -> Observation:
+    """What may be given out, and the pods of each job.
+
+    :param instance: of this installation; the pods of others are others'.
+    :param tolerated: keys of taints that the notebooks' pods tolerate.
+    """
+    seen = [*nodes]
+    well = {each.name for each in seen if each.closed != NOT_READY}
+    used: dict[str, Resources] = {}
+    ours: dict[str, list[Pod]] = {}
+    for pod in pods:
+        if pod.ended:
+            continue
+        if pod.instance == instance and pod.key:
+            ours.setdefault(pod.key, []).append(_of_job(pod, lost=lost(pod, well)))
+        elif pod.node:
+            used[pod.node] = used.get(pod.node, Resources()) + pod.resources
+    return Observation(
+        nodes=tuple(_node(each, used.get(each.name, Resources()), frozenset(tolerated)) for each in seen),
+        jobs={key: tuple(each) for key, each in ours.items()},
+    )
+
+
+def lost(pod: SeenPod, well: Collection[str]) -> bool:
+    """Whether the cluster has given a pod up with its node: it waits for the node's word that the pod is gone.
+
+    :param well: names of the nodes that answer.
+    """
+    return pod.deleted and bool(pod.node) and pod.node not in well
+
+
+def _of_job(pod: SeenPod, *, lost: bool) -> Pod:
+    return Pod(
+        name=pod.name,
+        namespace=pod.namespace,
+        node=pod.node,
+        launch=pod.launch,
+        resources=pod.resources,
+        lost=lost,
+    )
+
+
+def _node(seen: SeenNode, used: Resources, tolerated: frozenset[str]) -> Node:
+    keeps_out = sorted(frozenset(seen.taints) - tolerated)
+    note = seen.closed or (f"tainted {', '.join(keeps_out)}" if keeps_out else "")
+    return Node(
+        name=seen.name,
+        allocatable=seen.allocatable,
+        used=used,
+        devices=tuple(_devices(seen)),
+        drained=bool(note),
+        note=note,
+    )
+
+
+def _devices(seen: SeenNode) -> Iterable[Device]:
+    """A number for each GPU: the books hold every one once; which one a pod gets, its kubelet decides."""
+    index = 0
+    for resource, count in seen.allocatable.gpus.items():
+        for number in range(count):
+            yield Device(id=f"{resource}/{number}", index=index, resource=resource, model=seen.model)
+            index += 1
+
+
+def _closed(spec: Mapping[str, Any], conditions: Mapping[str, Any]) -> str:
+    if conditions.get("Ready") != "True":
+        return NOT_READY
+    short = [words for name, words in PRESSURES.items() if conditions.get(name) == "True"]
+    if short:
+        return f"short of {', '.join(short)}"
+    return "cordoned" if spec.get("unschedulable") else ""
+
+
+def _allocatable(amounts: Mapping[str, Any]) -> Resources:
+    """What is not understood of one node must not blind the queue for all of them."""
+    try:
+        return as_resources(amounts)
+    except InvalidResources:
+        return Resources()
+
+
+def _taken(spec: Mapping[str, Any]) -> Resources:
+    try:
+        return pod_resources(spec)
+    except InvalidResources:  # the API server took it, so it has a way to read it
+        return Resources()

@@ -1,0 +1,91 @@
+"""What runs and is not where the queue's books have it: shown, never ended, and what it uses is not given out.
+
+Pure. Knows what a look saw and which jobs hold what. Who looks: watching.py.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from ..capacity import Mark, Observation, Pod, Trace
+from ..model import Device, Job, Node, State
+
+UNKNOWN_SERVER = "a running server that this queue does not know"
+OTHERS = "something else in the cluster"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stray:
+    """Processes or pods that carry the mark of a job which holds no GPUs: after a restored backup, say."""
+
+    key: str
+    traces: tuple[Trace, ...]
+    devices: tuple[str, ...] = field(default=())
+
+    @property
+    def gpus(self) -> int:
+        """How many GPUs it has."""
+        pods = [each for each in self.traces if isinstance(each, Pod)]
+        return len(self.devices) + sum(pod.resources.gpu_count for pod in pods)
+
+
+def strays(observation: Observation, holding: Iterable[Job]) -> tuple[Stray, ...]:
+    """What was seen of jobs that hold nothing."""
+    # What is only admitted has no process: one that carries its mark is none that this queue permitted.
+    known = {job.key for job in holding if job.state is not State.ADMITTED}
+    return tuple(
+        Stray(key=key, traces=traces, devices=observation.marked.get(key, Mark(launch=0)).devices)
+        for key, traces in sorted(observation.jobs.items())
+        if key not in known and not all(trace.lost for trace in traces)
+    )
+
+
+def room(observation: Observation, holding: Collection[Job]) -> tuple[Node, ...]:
+    """The nodes, with what others use taken out of what may be given.
+
+    Others are those outside the queue, strays, and pods that run elsewhere than where their job has its place: what an
+    earlier launch left on a node that died. Where only the number of GPUs is known that they use, those count that no
+    job holds, the highest first.
+    """
+    homes = {job.key: job.placement.node for job in holding if job.placement and job.state is not State.ADMITTED}
+    held = {device for job in holding if job.placement for device in job.placement.devices}
+    taken = _taken(observation, holding)
+    loose: dict[str, list[Pod]] = {}
+    for pod in _out_of_place(observation.jobs, homes):
+        loose.setdefault(pod.node, []).append(pod)
+    return tuple(_without(node, taken, held, loose.get(node.name, ())) for node in observation.nodes)
+
+
+def _taken(observation: Observation, holding: Collection[Job]) -> set[str]:
+    """Devices that processes name as theirs, and that no job of theirs holds."""
+    taken = {device for stray in strays(observation, holding) for device in stray.devices}
+    for job in holding:
+        if job.state is not State.ADMITTED:  # of a restored backup: launched anew since, and elsewhere
+            given = job.placement.devices if job.placement else ()
+            taken |= {*observation.marked.get(job.key, Mark(launch=0)).devices} - {*given}
+    return taken
+
+
+def _out_of_place(jobs: Mapping[str, tuple[Trace, ...]], homes: Mapping[str, str]) -> Iterable[Pod]:
+    for key, traces in jobs.items():
+        for trace in traces:
+            if isinstance(trace, Pod) and trace.node and trace.node != homes.get(key):
+                yield trace
+
+
+def _without(node: Node, taken: set[str], held: set[str], loose: Iterable[Pod]) -> Node:
+    used = sum((pod.resources for pod in loose), node.used)
+    left = Counter(used.gpus)
+
+    def judge(device: Device) -> Device:
+        if device.id in taken:
+            return replace(device, foreign=device.foreign or UNKNOWN_SERVER)
+        if device.id not in held and left[device.resource] > 0:
+            left[device.resource] -= 1
+            return replace(device, foreign=device.foreign or OTHERS)
+        return device
+
+    judged = [judge(device) for device in reversed(node.devices)]
+    return replace(node, used=used, devices=tuple(reversed(judged)))

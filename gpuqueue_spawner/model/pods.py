@@ -1,0 +1,114 @@
+"""What a pod takes from its node, by its manifest as Kubernetes' JSON has it, and the labels that make it a job's.
+
+Knows quantities and the rules by which Kubernetes adds containers up. Which pods there are: capacity/kubernetes/. Whose
+manifest becomes a job: spawner/kubernetes.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from decimal import ROUND_CEILING, Decimal
+from typing import Any
+
+from .resources import InvalidResources, Resources
+
+#: On every pod of a job, and what an operator selects by: `kubectl get pods -l gpuqueue.jupyter.org/instance`.
+INSTANCE = "gpuqueue.jupyter.org/instance"  #: id of the installation that made it
+KEY = "gpuqueue.jupyter.org/key"  #: the job's key
+JOB = "gpuqueue.jupyter.org/job"  #: the job's id, for people
+LAUNCH = "gpuqueue.jupyter.org/launch"  #: number of the launch that made it
+
+# No longer exponent than two digits: Kubernetes' numbers end at 64 bits, and ours would fill the memory.
+_QUANTITY = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:([eE][+-]?[0-9]{1,2})|([KMGTPE]i|[numkMGTPE])?)")
+_SUFFIXES = {
+    "": Decimal(1),
+    **{name: Decimal(1000) ** power for name, power in {"n": -3, "u": -2, "m": -1}.items()},
+    **{name: Decimal(1000) ** power for power, name in enumerate("kMGTPE", 1)},
+    **{f"{name}i": Decimal(1024) ** power for power, name in enumerate("KMGTPE", 1)},
+}
+
+Amounts = dict[str, Decimal]
+
+
+def quantity(value: object, *, field: str = "quantity") -> Decimal:
+    """Read a quantity of Kubernetes: 2, "1500m", "8Gi", "1e3".
+
+    :raises InvalidResources: it is none, or below zero.
+    """
+    found = _QUANTITY.fullmatch(str(value)) if isinstance(value, str | int | float | Decimal) else None
+    if found is None or isinstance(value, bool):
+        raise InvalidResources(field, value, 'a quantity such as 2, "1500m" or "8Gi"')
+    number = Decimal(found[1] + (found[2] or "")) * _SUFFIXES[found[3] or ""]
+    if number < 0:
+        raise InvalidResources(field, value, "a quantity of 0 or more")
+    return number
+
+
+def pod_resources(spec: Mapping[str, Any]) -> Resources:
+    """What a pod's spec takes from the node it is bound to.
+
+    By the rule of the kube-scheduler (KEP-753): its containers together, or the largest init container with the
+    sidecars that were started before it, whichever is more; pod-level requests in their place where there are any
+    (KEP-2837); its overhead besides. A container without a request is counted by its limit, as the API server does.
+
+    :raises InvalidResources: a quantity that is none, or part of a device.
+    """
+    running = _sum(_requests(each) for each in spec.get("containers") or ())
+    starting: Amounts = {}
+    sidecars: Amounts = {}
+    for init in spec.get("initContainers") or ():
+        need = _requests(init)
+        if init.get("restartPolicy") == "Always":
+            sidecars = _sum((sidecars, need))
+            starting = _most(starting, sidecars)
+        else:
+            starting = _most(starting, _sum((sidecars, need)))
+    need = _most(_sum((running, sidecars)), starting) | _requests(spec)
+    return as_resources(_sum((need, _amounts(spec.get("overhead"), "overhead"))))
+
+
+def as_resources(amounts: Mapping[str, Any]) -> Resources:
+    """Cores, bytes, and every extended resource by its name; the rest, such as disk, is not counted.
+
+    :raises InvalidResources: a quantity that is none, or part of a device.
+    """
+    read = _amounts(amounts, "resources")
+    return Resources(
+        cpus=float(read.get("cpu", 0)),
+        memory=int(read.get("memory", Decimal(0)).to_integral_value(ROUND_CEILING)),
+        gpus={name: _whole(name, count) for name, count in read.items() if _extended(name)},
+    )
+
+
+def _extended(name: str) -> bool:
+    """Whether a device plugin counts it: a name with a domain that is not Kubernetes' own."""
+    domain, slash, _ = name.partition("/")
+    return bool(slash) and domain != "kubernetes.io" and not domain.endswith(".kubernetes.io")
+
+
+def _whole(name: str, count: Decimal) -> int:
+    if count != count.to_integral_value():
+        raise InvalidResources(name, str(count.normalize()), "a whole number of devices")
+    return int(count)
+
+
+def _requests(container: Mapping[str, Any]) -> Amounts:
+    resources = container.get("resources") or {}
+    return _amounts(resources.get("limits"), "limits") | _amounts(resources.get("requests"), "requests")
+
+
+def _amounts(given: Mapping[str, Any] | None, what: str) -> Amounts:
+    return {name: quantity(value, field=f"{what}.{name}") for name, value in (given or {}).items()}
+
+
+def _sum(parts: Iterable[Amounts]) -> Amounts:
+    total: Amounts = {}
+    for part in parts:
+        for name, amount in part.items():
+            total[name] = total.get(name, Decimal(0)) + amount
+    return total
+
+
+def _most(one: Amounts, other: Amounts) -> Amounts:
+    return {name: max(one.get(name, Decimal(0)), other.get(name, Decimal(0))) for name in {*one, *other}}

@@ -1,0 +1,95 @@
+"""What a launched pod is made of and how it fares: its marks, its place, and the cluster's own words when it fails.
+
+Pure. Knows Kubernetes' JSON and the attributes of the client's models. Who makes and watches it: kubernetes.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..model.pods import INSTANCE, JOB, KEY, LAUNCH
+
+LONGEST_NAME = 63  #: of a pod, which is its host name too
+#: What a container waits for when it will not start by waiting.
+HOPELESS = frozenset(
+    {
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "ErrImageNeverPull",
+        "ImageInspectError",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "RunContainerError",
+    }
+)
+NOTEBOOK = "notebook"  #: KubeSpawner's name of the container
+HOST = "metadata.name"  #: the node's own name; its label kubernetes.io/hostname may be another
+
+
+def launch_name(base: str, key: str, launch: int) -> str:
+    """A name that no other launch has: the pod on a node that died keeps its own until it is seen gone."""
+    tail = f"-{key[:8].lower()}-{launch}"
+    return base[: LONGEST_NAME - len(tail)].rstrip("-.") + tail
+
+
+def marks(mark: str, job: int) -> dict[str, str]:
+    """Labels that say whose the pod is. `mark` is what the queue gives every launch: instance/key/launch."""
+    instance, key, launch = mark.split("/")
+    return {INSTANCE: instance, KEY: key, LAUNCH: launch, JOB: str(job)}
+
+
+def pinned(terms: Iterable[Mapping[str, Any]], node: str) -> list[dict[str, Any]]:
+    """Node selector terms that are those given, and on this node: each of them is one of several ways to match.
+
+    Pinned again, they stay as they are.
+    """
+    here = {"key": HOST, "operator": "In", "values": [node]}
+
+    def fields(term: Mapping[str, Any]) -> list[Any]:
+        given = term.get("matchFields") or ()
+        return [*(each for each in given if each != here), here]
+
+    return [{**term, "matchFields": fields(term)} for term in (list(terms) or [{}])]
+
+
+def trouble(pod: Mapping[str, Any]) -> str:
+    """Why a pod will not run, in the cluster's own words; empty: nothing says so."""
+    status = pod.get("status") or {}
+    if status.get("phase") == "Failed":
+        return _sentence(status.get("reason") or "Failed", status.get("message") or _ends(status))
+    for each in [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]:
+        waiting = (each.get("state") or {}).get("waiting") or {}
+        if waiting.get("reason") in HOPELESS:
+            return _sentence(waiting["reason"], waiting.get("message"))
+    return ""
+
+
+def unplaced(pod: Mapping[str, Any]) -> str:
+    """Why the scheduler has not placed it yet, in its own words; empty: it has, or has not said."""
+    for each in (pod.get("status") or {}).get("conditions") or ():
+        if each.get("type") == "PodScheduled" and each.get("status") == "False":
+            return _sentence(each.get("reason") or "", each.get("message"))
+    return ""
+
+
+def exit_status(pod: Mapping[str, Any]) -> int | None:
+    """How the notebook's container ended; None: it has not, or nobody knows."""
+    for each in (pod.get("status") or {}).get("containerStatuses") or ():
+        if each.get("name") == NOTEBOOK:
+            status: int | None = ((each.get("state") or {}).get("terminated") or {}).get("exitCode")
+            return status
+    return None
+
+
+def _ends(status: Mapping[str, Any]) -> str:
+    for each in status.get("containerStatuses") or ():
+        terminated = (each.get("state") or {}).get("terminated") or {}
+        if terminated:
+            return f"{terminated.get('reason') or 'ended'}, exit status {terminated.get('exitCode')}"
+    return ""
+
+
+def _sentence(reason: str, message: str | None) -> str:
+    words = " ".join((message or "").split())
+    return f"{reason}: {words}"[:500] if words else reason

@@ -1,0 +1,129 @@
+"""What nodes and pods mean: what may be given out, and whose pod is whose."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gpuqueue_spawner.capacity import Observation, Pod
+from gpuqueue_spawner.capacity.kubernetes.cluster import observation, seen_node, seen_pod
+from gpuqueue_spawner.model.pods import INSTANCE, KEY, LAUNCH
+
+GPU = "nvidia.com/gpu"
+OURS = "0123456789abcdef"
+
+
+def node(name: str = "dgx1", gpus: int = 8, **spec: Any) -> dict[str, Any]:
+    conditions = spec.pop("conditions", {"Ready": "True"})
+    return {
+        "metadata": {"name": name, "labels": {"nvidia.com/gpu.product": "NVIDIA-A100"}},
+        "spec": spec,
+        "status": {
+            "allocatable": {"cpu": "127500m", "memory": "1000Gi", "pods": "110", GPU: str(gpus)},
+            "conditions": [{"type": kind, "status": status} for kind, status in conditions.items()],
+        },
+    }
+
+
+def pod(
+    name: str, gpus: int = 1, *, on: str = "dgx1", phase: str = "Running", key: str = "", **more: Any
+) -> dict[str, Any]:
+    labels = {INSTANCE: more.get("instance", OURS), KEY: key, LAUNCH: str(more.get("launch", 1))} if key else {}
+    resources = {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {GPU: str(gpus)}}
+    return {
+        "metadata": {"name": name, "namespace": "hub", "labels": labels},
+        "spec": {"nodeName": on, "containers": [{"name": "c", "resources": resources}]},
+        "status": {"phase": phase},
+    }
+
+
+def seen(nodes: list[dict[str, Any]], pods: list[dict[str, Any]], **more: Any) -> Observation:
+    return observation(map(seen_node, nodes), map(seen_pod, pods), instance=OURS, **more)
+
+
+def test_what_others_ask_for_is_used_whether_or_not_it_is_a_notebook() -> None:
+    """Whatever is bound and has not ended; ours are told apart by their labels."""
+    pods = [pod("dns", 0), pod("train", 2), pod("mine", 4, key="k1"), pod("waits", 8, on="")]
+
+    found = seen([node()], pods).nodes[0]
+
+    assert (found.used.cpus, dict(found.used.gpus)) == (1.0, {GPU: 2})
+    assert (found.allocatable.cpus, len(found.devices), found.devices[0].model) == (127.5, 8, "NVIDIA-A100")
+
+
+@pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
+def test_a_pod_that_has_ended_uses_nothing_and_is_no_trace_of_a_job(phase: str) -> None:
+    """Its record stays until somebody deletes it."""
+    found = seen([node()], [pod("done", 8, phase=phase), pod("mine", 8, phase=phase, key="k1")])
+
+    assert dict(found.nodes[0].used.gpus) == {}
+    assert found.jobs == {}
+
+
+def test_a_pod_that_is_not_bound_yet_is_a_trace_of_its_job() -> None:
+    """It may run any moment."""
+    found = seen([node()], [pod("mine", 2, on="", phase="Pending", key="k1", launch=3)])
+
+    (trace,) = found.jobs["k1"]
+    assert isinstance(trace, Pod)
+    assert (trace.name, trace.node, trace.launch, trace.resources.gpu_count) == ("mine", "", 3, 2)
+
+
+def test_another_installation_s_pods_are_others() -> None:
+    """Two queues in one cluster leave each other's pods alone."""
+    found = seen([node()], [pod("theirs", 3, key="k1", instance="fedcba9876543210")])
+
+    assert found.jobs == {}
+    assert dict(found.nodes[0].used.gpus) == {GPU: 3}
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"conditions": {"Ready": "Unknown"}}, "not ready"),
+        ({"conditions": {}}, "not ready"),
+        (
+            {"conditions": {"Ready": "True", "DiskPressure": "True", "PIDPressure": "True"}},
+            "short of disk space, process ids",
+        ),
+        ({"unschedulable": True}, "cordoned"),
+        ({"taints": [{"key": "maintenance", "effect": "NoExecute"}]}, "tainted maintenance"),
+    ],
+)
+def test_a_node_that_takes_nothing_new_says_why(more: dict[str, Any], words: str) -> None:
+    """It keeps what it has."""
+    found = seen([node(**more)], []).nodes[0]
+
+    assert (found.drained, found.note) == (True, words)
+
+
+def test_a_taint_that_is_tolerated_or_only_prefers_keeps_nobody_out() -> None:
+    """Nor does the cluster's own, which says the same as a condition."""
+    taints = [
+        {"key": GPU, "effect": "NoSchedule"},
+        {"key": "soft", "effect": "PreferNoSchedule"},
+        {"key": "node.kubernetes.io/memory-pressure", "effect": "NoSchedule"},
+    ]
+
+    assert seen([node(taints=taints)], [], tolerated=[GPU]).nodes[0].drained is False
+
+
+def test_a_node_without_a_capacity_gives_out_nothing_and_blinds_nobody() -> None:
+    """It has just joined, or says what cannot be read."""
+    bare = {"metadata": {"name": "new"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+    odd = node("odd")
+    odd["status"]["allocatable"][GPU] = "0.5"
+
+    new, strange, good = seen([bare, odd, node()], []).nodes
+
+    assert (new.allocatable.cpus, new.devices, strange.devices, len(good.devices)) == (0.0, (), (), 8)
+
+
+def test_nothing_of_a_pod_s_environment_is_kept() -> None:
+    """A user's token may stand there."""
+    document = pod("mine", key="k1")
+    document["spec"]["containers"][0]["env"] = [{"name": "JUPYTERHUB_API_TOKEN", "value": "secret-token"}]
+    document["metadata"]["annotations"] = {"note": "secret-token"}
+
+    assert "secret-token" not in repr(seen_pod(document))

@@ -1,0 +1,152 @@
+"""Lists once, follows, goes on, lists anew: against an API server that misbehaves in one way after the other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from gpuqueue_spawner.capacity.kubernetes.reflector import ApiError, Kind, Reflector
+
+
+class Server:
+    """Answers with what a test has put into it."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, int] = {}
+        self.version = 1
+        self.watches: list[list[dict[str, Any]]] = []
+        self.asked: list[dict[str, Any]] = []
+        self.away = False
+
+    def get(self, kind: Kind, **query: Any) -> dict[str, Any]:
+        """A page of at most two."""
+        self.asked.append(query)
+        if self.away:
+            raise ApiError("connection refused")
+        names = sorted(self.objects)
+        start = int(query.get("_continue") or 0)
+        more = str(start + 2) if start + 2 < len(names) else ""
+        items = [self.document(name) for name in names[start : start + 2]]
+        return {"metadata": {"resourceVersion": str(self.version), "continue": more}, "items": items}
+
+    def lines(self, kind: Kind, **query: Any) -> Iterator[bytes]:
+        """The next watch that a test has put in."""
+        self.asked.append(query)
+        if self.away:
+            raise ApiError("connection refused")
+        for event in self.watches.pop(0):
+            yield json.dumps(event).encode()
+
+    def document(self, name: str, version: int | None = None) -> dict[str, Any]:
+        """An object whose value is a number."""
+        meta = {"name": name, "namespace": "hub", "resourceVersion": str(version or self.version)}
+        return {"metadata": meta, "value": self.objects.get(name)}
+
+    def event(self, kind: str, name: str, value: int | None = None) -> dict[str, Any]:
+        """A change."""
+        self.version += 1
+        self.objects[name] = value or 0
+        return {"type": kind, "object": self.document(name)}
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+class Following:
+    """A reflector, and what it told."""
+
+    def __init__(self, server: Server) -> None:
+        self.now = 100.0
+        self.rung = 0
+        self.it: Reflector[int] = Reflector(
+            server, Kind.PODS, lambda document: int(document["value"]), changed=self._ring, clock=lambda: self.now
+        )
+
+    def _ring(self) -> None:
+        self.rung += 1
+
+    @property
+    def values(self) -> list[int]:
+        return sorted(self.it.objects())
+
+
+def test_all_pages_are_listed_before_anything_is_followed(server: Server) -> None:
+    """From the moment of the list."""
+    server.objects = {name: number for number, name in enumerate("abcde")}
+    server.version = 17
+    server.watches = [[]]
+    following = Following(server)
+
+    following.it.step()
+
+    assert following.values == [0, 1, 2, 3, 4]
+    assert [query.get("_continue") for query in server.asked[:3]] == [None, "2", "4"]
+    assert server.asked[3]["resource_version"] == "17"
+    assert following.rung == 1
+
+
+def test_changes_are_taken_over_one_by_one(server: Server) -> None:
+    """Added, changed, deleted; what changes nothing that is kept rings for nobody."""
+    server.watches = [
+        [server.event("ADDED", "a", 1), server.event("MODIFIED", "a", 2), server.event("MODIFIED", "a", 2)]
+    ]
+    server.objects = {}
+    following = Following(server)
+
+    following.it.step()
+    assert following.values == [2]
+    assert following.rung == 3  # the list and two changes
+
+    server.watches = [[server.event("DELETED", "a"), server.event("DELETED", "never-seen")]]
+    following.it.step()
+    assert following.values == []
+
+
+def test_a_watch_that_ended_is_gone_on_with_from_the_last_word(server: Server) -> None:
+    """A bookmark is one; nothing is listed again."""
+    server.watches = [
+        [server.event("ADDED", "a", 1), {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "90"}}}],
+        [],
+    ]
+    following = Following(server)
+
+    following.it.step()
+    following.it.step()
+
+    versions = [query["resource_version"] for query in server.asked if query.get("watch")]
+    assert versions[1:] == ["90"]
+    assert sum("limit" in query for query in server.asked) == 1
+
+
+def test_what_is_too_long_ago_is_an_error_in_a_good_answer(server: Server) -> None:
+    """Status 410, as an event of an answer with status 200."""
+    gone = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "too old resource version"}}
+    server.watches = [[gone]]
+    following = Following(server)
+
+    with pytest.raises(ApiError) as error:
+        following.it.step()
+    assert error.value.status == 410
+
+
+def test_its_age_is_that_of_the_last_word(server: Server) -> None:
+    """A watch that ended in good order is a word too: until now nothing has happened."""
+    server.watches = [[], []]
+    following = Following(server)
+    assert following.it.heard is None
+
+    following.it.step()
+    assert following.it.heard == 100.0
+    following.now = 120.0
+    following.it.step()
+    assert following.it.heard == 120.0
+
+    following.now, server.away = 140.0, True
+    with pytest.raises(ApiError):
+        following.it.step()
+    assert following.it.heard == 120.0

@@ -1,0 +1,88 @@
+"""What runs where the books do not have it is not given out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from gpuqueue_spawner.capacity import Mark, Observation, Pod, Process
+from gpuqueue_spawner.manager import strays
+from gpuqueue_spawner.model import Device, Job, Node, Placement, Resources, State
+
+GPU = "nvidia.com/gpu"
+NODE = Node(
+    name="dgx1",
+    allocatable=Resources(cpus=64, memory=2**40, gpus={GPU: 4}),
+    devices=tuple(Device(id=f"{GPU}/{number}", index=number) for number in range(4)),
+)
+
+
+def job(key: str, *devices: int, node: str = "dgx1", state: State = State.RUNNING) -> Job:
+    placement = Placement(node=node, devices=tuple(f"{GPU}/{number}" for number in devices))
+    need = Resources(gpus={GPU: len(devices)})
+    fields: dict[str, Any] = {"user": "ada", "server": "", "request": key, "resources": need, "lease": 3600.0}
+    moments: dict[str, Any] = {"version": 1, "submitted": 0.0, "queued": 0.0, "launch": 2}
+    return Job(id=1, key=key, state=state, placement=placement, **fields, **moments)
+
+
+def pod(node: str, gpus: int, launch: int = 2) -> Pod:
+    return Pod(name="p", namespace="hub", node=node, launch=launch, resources=Resources(cpus=1, gpus={GPU: gpus}))
+
+
+def free(node: Node, *jobs: Job) -> list[int]:
+    held = {device for each in jobs if each.placement for device in each.placement.devices}
+    return [device.index for device in node.devices if not device.foreign and device.id not in held]
+
+
+def test_others_use_the_gpus_that_no_job_holds() -> None:
+    """Only their number is known: those of jobs are not among them, the highest go first."""
+    one = job("a", 3)
+    seen = Observation(nodes=(replace(NODE, used=Resources(cpus=4, gpus={GPU: 2})),), jobs={"a": (pod("dgx1", 1),)})
+
+    (node,) = strays.room(seen, [one])
+
+    assert free(node, one) == [0]
+    assert node.used.cpus == 4
+
+
+def test_a_pod_of_an_unknown_job_counts_where_it_runs() -> None:
+    """After a restored backup; it is shown too."""
+    seen = Observation(nodes=(NODE,), jobs={"unknown": (pod("dgx1", 3),)})
+
+    (node,) = strays.room(seen, [])
+    (stray,) = strays.strays(seen, [])
+
+    assert free(node) == [0]
+    assert (stray.key, stray.gpus, node.used.cpus) == ("unknown", 3, 1)
+
+
+def test_a_pod_left_on_a_node_that_died_counts_there_though_its_job_is_elsewhere() -> None:
+    """Until that node is seen without it."""
+    moved = job("a", 0, 1, node="dgx2")
+    seen = Observation(nodes=(NODE,), jobs={"a": (pod("dgx1", 2, launch=1), pod("dgx2", 2))})
+
+    (node,) = strays.room(seen, [moved])
+
+    assert free(node) == [0, 1]
+    assert strays.strays(seen, [moved]) == ()
+
+
+def test_of_an_admitted_job_nothing_may_run_yet() -> None:
+    """What carries its mark was not permitted by this queue."""
+    admitted = job("a", 0, state=State.ADMITTED)
+    seen = Observation(nodes=(NODE,), jobs={"a": (pod("dgx1", 1),)})
+
+    (node,) = strays.room(seen, [admitted])
+
+    assert free(node, admitted) == [1, 2]
+    assert [stray.key for stray in strays.strays(seen, [admitted])] == ["a"]
+
+
+def test_a_process_of_an_unknown_job_holds_the_gpus_that_it_names() -> None:
+    """On one machine its environment tells which."""
+    process = Process(pid=7, started=1, uid=1000, command="python3")
+    marked = {"unknown": Mark(launch=1, devices=(f"{GPU}/1",))}
+
+    (node,) = strays.room(Observation(nodes=(NODE,), jobs={"unknown": (process,)}, marked=marked), [])
+
+    assert free(node) == [0, 2, 3]

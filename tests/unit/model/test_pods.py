@@ -1,0 +1,127 @@
+"""What a pod takes from its node, by the rules of the kube-scheduler."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpuqueue_spawner.model.pods import as_resources, pod_resources, quantity
+from gpuqueue_spawner.model.resources import InvalidResources
+
+GPU = "nvidia.com/gpu"
+
+
+def container(cpu: str = "", gpus: int = 0, *, limits: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    requests: dict[str, Any] = {"cpu": cpu} if cpu else {}
+    if gpus:
+        requests[GPU] = gpus
+    return {"name": "c", "resources": {"requests": requests, "limits": limits or {}}, **more}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1500m", "1.5"),
+        ("8Gi", str(8 * 2**30)),
+        ("8G", "8000000000"),
+        ("0.5", "0.5"),
+        (".5", "0.5"),
+        ("1e3", "1000"),
+        ("1E3", "1000"),
+        ("1E", str(10**18)),
+        ("128974848000m", "128974848"),
+        ("100n", "0.0000001"),
+        (4, "4"),
+        ("+2", "2"),
+    ],
+)
+def test_quantities_are_read_as_kubernetes_reads_them(text: object, value: str) -> None:
+    assert quantity(text) == Decimal(value)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "8GB", "1.5.2", "Gi", "-1", "0x10", " 1", "1 ", None, True, [], "1e", "1e999", "٣", "1\n"]
+)
+def test_what_is_no_quantity_is_named(text: object) -> None:
+    """Field, value and what is allowed."""
+    with pytest.raises(InvalidResources) as error:
+        quantity(text, field="requests.cpu")
+    assert error.value.field == "requests.cpu"
+    assert error.value.value == text
+
+
+def test_part_of_a_device_is_refused() -> None:
+    """As the API server does."""
+    with pytest.raises(InvalidResources) as error:
+        as_resources({GPU: "0.5"})
+    assert (error.value.field, error.value.allowed) == (GPU, "a whole number of devices")
+
+
+def test_a_limit_counts_where_there_is_no_request() -> None:
+    """GPUs are often given as a limit only; a request that is there wins."""
+    need = pod_resources({"containers": [container("1", limits={"cpu": "4", "memory": "2Gi", GPU: "2"})]})
+
+    assert (need.cpus, need.memory, dict(need.gpus)) == (1.0, 2 * 2**30, {GPU: 2})
+
+
+def test_the_largest_init_container_counts_if_it_needs_more_than_the_rest() -> None:
+    """It runs alone, before the others."""
+    spec = {"containers": [container("1", 2), container("1")], "initContainers": [container("8"), container("1", 1)]}
+
+    need = pod_resources(spec)
+
+    assert (need.cpus, dict(need.gpus)) == (8.0, {GPU: 2})
+
+
+def test_a_sidecar_runs_beside_everything_that_starts_after_it() -> None:
+    """An init container that is restarted always stays (KEP-753)."""
+    sidecar = container("2", restartPolicy="Always")
+    before = {"containers": [container("1")], "initContainers": [container("5"), sidecar]}
+    after = {"containers": [container("1")], "initContainers": [sidecar, container("5")]}
+
+    assert pod_resources(before).cpus == 5.0
+    assert pod_resources(after).cpus == 7.0
+
+
+def test_overhead_is_added_and_pod_level_requests_replace_the_sum() -> None:
+    """A sandboxed runtime's overhead, and KEP-2837."""
+    spec = {
+        "containers": [container("1", 1)],
+        "overhead": {"cpu": "250m"},
+        "resources": {"requests": {"cpu": "3"}},
+    }
+
+    need = pod_resources(spec)
+
+    assert (need.cpus, dict(need.gpus)) == (3.25, {GPU: 1})
+
+
+def test_only_what_a_device_plugin_counts_is_a_device() -> None:
+    """Neither disk nor huge pages nor attachable volumes."""
+    names = {"ephemeral-storage": "1Gi", "hugepages-2Mi": "2Mi", "attachable-volumes-x.kubernetes.io/y": 3}
+    more = {"kubernetes.io/batch-cpu": 3, "nvidia.com/mig-1g.10gb": 2, "example.com/nic": 1}
+
+    assert dict(as_resources({**names, **more}).gpus) == {"nvidia.com/mig-1g.10gb": 2, "example.com/nic": 1}
+
+
+@given(
+    st.lists(st.integers(0, 64), max_size=4),
+    st.lists(st.tuples(st.integers(0, 64), st.booleans()), max_size=5),
+)
+def test_at_every_moment_what_runs_fits_into_what_is_counted(main: list[int], inits: list[tuple[int, bool]]) -> None:
+    """Checked against the pod's life, step by step."""
+    spec = {
+        "containers": [container(str(cpu)) for cpu in main],
+        "initContainers": [container(str(cpu), **({"restartPolicy": "Always"} if stay else {})) for cpu, stay in inits],
+    }
+    sidecars, peak = 0, 0
+    for cpu, stay in inits:
+        peak = max(peak, sidecars + cpu)
+        sidecars += cpu if stay else 0
+    peak = max(peak, sidecars + sum(main))
+
+    assert pod_resources(spec).cpus == peak

@@ -1,0 +1,102 @@
+"""What is added to a notebook's pod, and what its state means."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from gpuqueue_spawner.model.pods import INSTANCE, JOB, KEY, LAUNCH
+from gpuqueue_spawner.spawner.pods import exit_status, launch_name, marks, pinned, trouble, unplaced
+
+KEY_OF_A_JOB = "9f86d081884c7d659a2feaa0c55ad015"
+
+
+@pytest.mark.parametrize("base", ["jupyter-ada", "j" * 200, "jupyter-a.b-", "jupyter-" + "ä-" * 40])
+def test_each_launch_has_a_name_of_its_own_that_kubernetes_takes(base: str) -> None:
+    """Of at most 63 characters, whatever the user is called."""
+    base = base.replace("ä", "a")
+    names = {launch_name(base, KEY_OF_A_JOB, launch) for launch in (1, 2, 1000)}
+
+    assert len(names) == 3
+    assert all(len(name) <= 63 and re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", name) for name in names)
+
+
+def test_the_labels_tell_installation_job_and_launch() -> None:
+    """By which the queue tells its pods from others."""
+    labels = marks(f"0123456789abcdef/{KEY_OF_A_JOB}/3", 17)
+
+    assert labels == {INSTANCE: "0123456789abcdef", KEY: KEY_OF_A_JOB, LAUNCH: "3", JOB: "17"}
+
+
+def test_the_node_is_added_to_whatever_affinity_the_site_has() -> None:
+    """Each term is one of several ways to match, so each gets it."""
+    site = [{"matchExpressions": [{"key": "pool", "operator": "In", "values": ["a"]}]}, {"matchFields": [{"key": "x"}]}]
+    here = {"key": "metadata.name", "operator": "In", "values": ["dgx1"]}
+
+    assert pinned([], "dgx1") == [{"matchFields": [here]}]
+    assert pinned(site, "dgx1") == [{**site[0], "matchFields": [here]}, {"matchFields": [{"key": "x"}, here]}]
+    assert site[1] == {"matchFields": [{"key": "x"}]}, "the site's own is not changed"
+
+
+def status(**more: Any) -> dict[str, Any]:
+    return {"status": more}
+
+
+def container(**state: Any) -> dict[str, Any]:
+    return {"name": "notebook", "state": state}
+
+
+@pytest.mark.parametrize(
+    ("pod", "words"),
+    [
+        (status(phase="Pending"), ""),
+        (status(phase="Running", containerStatuses=[container(running={})]), ""),
+        (status(phase="Pending", containerStatuses=[container(waiting={"reason": "ContainerCreating"})]), ""),
+        (status(phase="Pending", containerStatuses=[container(waiting={"reason": "ErrImagePull"})]), ""),
+        (
+            status(
+                phase="Pending",
+                containerStatuses=[container(waiting={"reason": "ImagePullBackOff", "message": 'Back-off "x:1"'})],
+            ),
+            'ImagePullBackOff: Back-off "x:1"',
+        ),
+        (
+            status(phase="Failed", reason="OutOfnvidia.com/gpu", message="Node didn't have enough resource"),
+            "OutOfnvidia.com/gpu: Node didn't have enough resource",
+        ),
+        (
+            status(
+                phase="Failed",
+                containerStatuses=[container(terminated={"reason": "OOMKilled", "exitCode": 137})],
+            ),
+            "Failed: OOMKilled, exit status 137",
+        ),
+        (
+            status(phase="Pending", initContainerStatuses=[container(waiting={"reason": "InvalidImageName"})]),
+            "InvalidImageName",
+        ),
+    ],
+)
+def test_a_pod_that_will_not_run_says_so_in_the_cluster_s_words(pod: dict[str, Any], words: str) -> None:
+    """The first failed pull is tried again by the kubelet, and is none yet."""
+    assert trouble(pod) == words
+
+
+def test_what_the_scheduler_says_is_told() -> None:
+    """While it has found no place."""
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/2 nodes"}
+
+    assert unplaced(status(conditions=[condition])) == "Unschedulable: 0/2 nodes"
+    assert unplaced(status(conditions=[{**condition, "status": "True"}])) == ""
+    assert unplaced({}) == ""
+
+
+def test_how_the_notebook_ended_is_its_own_container_s_status() -> None:
+    """Not a sidecar's."""
+    sidecar = {"name": "sidecar", "state": {"terminated": {"exitCode": 1}}}
+
+    assert exit_status(status(containerStatuses=[sidecar, container(terminated={"exitCode": 0})])) == 0
+    assert exit_status(status(containerStatuses=[sidecar, container(running={})])) is None
+    assert exit_status({}) is None
