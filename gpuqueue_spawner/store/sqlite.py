@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,6 +16,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 
 from .errors import StoreUnavailable
 
+AGAIN_S = 0.02
 WRITING = "gpuqueue_writing"  #: execution option of a connection whose transactions write
 
 
@@ -43,17 +45,28 @@ def engine(url: URL, path: Path, *, timeout: float) -> Engine:
         return sqlite3.connect(address, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False)
 
     made = create_engine(url, creator=connect, pool_timeout=timeout)
-    event.listen(made, "connect", _prepare)
+    event.listen(made, "connect", lambda connection, _record: _prepare(connection, timeout=timeout))
     event.listen(made, "begin", _begin)
     return made
 
 
-def _prepare(connection: Any, _record: object) -> None:
-    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]  # readers and the one writer do not wait
+def _prepare(connection: Any, *, timeout: float) -> None:
+    mode = _write_ahead(connection, until=time.monotonic() + timeout)  # readers and the one writer do not wait
     if mode != "wal":
         raise sqlite3.OperationalError(f"the file system does not allow write-ahead logging (it gave {mode!r})")
     connection.execute("PRAGMA synchronous = FULL")  # what was acknowledged outlives a power cut
     connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _write_ahead(connection: Any, *, until: float) -> str:
+    """Two that open a new file both want it for themselves: SQLite then refuses one at once, whatever its limit."""
+    while True:
+        try:
+            return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(AGAIN_S)
 
 
 def _begin(connection: Connection) -> None:
