@@ -112,6 +112,12 @@ class Capacity(Configurable):
             )
         return proposal["value"]
 
+    def _require_instance(self) -> None:
+        """For the constructor of a place that is shared: without it, it would take what others started for its own."""
+        if not self.instance:
+            words = "is not set: the manager gives the id of this installation"
+            raise TraitError(f"{type(self).__name__}.instance {words}")
+
     def look(self) -> Observation:
         """Look at everything once. The manager calls it every few seconds and when a job may have ended.
 

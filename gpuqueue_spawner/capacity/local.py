@@ -136,8 +136,7 @@ class LocalCapacity(Capacity):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not self.instance:
-            raise TraitError("LocalCapacity.instance is not set: the manager gives the id of this installation")
+        self._require_instance()
         self._nvml = NvmlReader()
         self._table = ProcessTable(self.instance, CGroups(self.instance, usable()))
 

@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Any
 
-from traitlets import Float, List, TraitError, Unicode, default, validate
+from traitlets import Float, List, TraitError, Unicode, validate
 
 from ...model.pods import INSTANCE, KEY
 from ..base import Capacity, CapacityUnavailable, Observation
@@ -73,15 +73,12 @@ class KubernetesCapacity(Capacity):
             raise TraitError(f"KubernetesCapacity.max_age is {proposal['value']!r}; allowed is 25 to 3600 seconds")
         return proposal["value"]
 
-    @default("instance")
-    def _no_instance(self) -> str:
-        return ""
-
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self._require_instance()
         self.api = self._api_server()
-        self._nodes: Reflector[SeenNode] = Reflector(self.api, Kind.NODES, seen_node, changed=self._rang)
-        self._pods: Reflector[SeenPod] = Reflector(self.api, Kind.PODS, seen_pod, changed=self._rang)
+        self._nodes: Reflector[SeenNode] = Reflector(self.api, Kind.NODES, seen_node, changed=self._tell)
+        self._pods: Reflector[SeenPod] = Reflector(self.api, Kind.PODS, seen_pod, changed=self._tell)
         self._following = False
         self._lock = threading.Lock()
 
@@ -93,8 +90,8 @@ class KubernetesCapacity(Capacity):
             raise TraitError(f"KubernetesCapacity {words} ({error})") from None
         return ApiServer(kubeconfig=self.kubeconfig, context=self.context)
 
-    def _rang(self) -> None:
-        self.changed()
+    def _tell(self) -> None:
+        self.changed()  # looked up anew each time: the manager sets it later
 
     def look(self) -> Observation:
         """What the cluster said last, if that is not too old.

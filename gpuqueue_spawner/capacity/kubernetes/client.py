@@ -69,7 +69,11 @@ class ApiServer:
     def _asker(self, kind: Kind) -> Any:
         with self._lock:
             if self._api is None:
-                self._api = client.CoreV1Api(self._connected())
+                try:
+                    self._api = client.CoreV1Api(self._connected())
+                except Exception as error:  # a file of the site's: the library lets through whatever its YAML raises
+                    words = " ".join(str(error).split())[:300]
+                    raise ApiError(f"how to reach it cannot be read ({words or repr(error)})") from None
         return {Kind.NODES: self._api.list_node, Kind.PODS: self._api.list_pod_for_all_namespaces}[kind]
 
     def _connected(self) -> client.ApiClient:
