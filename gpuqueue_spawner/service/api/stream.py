@@ -36,14 +36,14 @@ class EventStream(ApiHandler):
 
     async def get(self) -> None:
         """200 and events until the reader leaves; 401, 429."""
-        following = self.settings["streams"]
-        if following[self.reader.name] >= STREAMS:
+        following, name = self.settings["streams"], self.reader.name
+        if following[name] >= STREAMS:
             raise TooManyStreams(STREAMS)
-        following[self.reader.name] += 1
+        following[name] += 1
         try:
             await self._follow()
         finally:
-            following[self.reader.name] -= 1
+            following[name] -= 1
             following += Counter()  # forgets whom it counts no more
 
     async def _follow(self) -> None:
