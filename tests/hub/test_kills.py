@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from tests.services.program import Program, until
+from tests.services.promises import promise
 from tests.services.site import Site, site
 from tests.services.visitor import Visitor
 
@@ -150,18 +151,18 @@ class Shaker:
         self.site.wait()
         until(self._settled, within=60, what="the Hub holds every waiting request again", story=self.story)
         after = rows(self.site)
-        assert before.keys() <= after.keys(), "a job is gone from the database"
-        assert sorted(after) == list(range(1, len(after) + 1)), "an id is missing: a job was lost"
+        promise(before.keys() <= after.keys(), "a job is gone from the database")
+        promise(sorted(after) == list(range(1, len(after) + 1)), "an id is missing: a job was lost")
         for id, row in before.items():
             self._one_end(after[id])
             if row.state in ("queued", "held"):
-                assert after[id].queued == row.queued, f"job {id} lost its place\n{self.story()}"
+                promise(after[id].queued == row.queued, f"job {id} lost its place\n{self.story()}")
             if row.state == "running" and id not in struck:
                 same = (after[id].pid, after[id].pid_started) == (row.pid, row.pid_started)
-                assert after[id].state == "running", f"job {id} does not run any more\n{self.story()}"
-                assert same, f"job {id} was launched anew\n{self.story()}"
+                promise(after[id].state == "running", f"job {id} does not run any more\n{self.story()}")
+                promise(same, f"job {id} was launched anew\n{self.story()}")
                 assert row.pid is not None
-                assert started_of(row.pid) == row.pid_started, f"job {id} has no process\n{self.story()}"
+                promise(started_of(row.pid) == row.pid_started, f"job {id} has no process\n{self.story()}")
         self.no_gpu_twice(after)
 
     def _one_end(self, row: Row) -> None:
@@ -177,10 +178,10 @@ class Shaker:
             if "JUPYTERHUB_SERVICE_URL" not in marks:
                 continue  # a wrapper that has not become a notebook uses nothing
             for device in filter(None, marks["CUDA_VISIBLE_DEVICES"].split(",")):
-                assert users.setdefault(device, key) == key, f"{device} is used by two jobs\n{self.story()}"
-            assert by_key[key].state in HOLDING, f"process {pid} of {by_key[key]} uses free GPUs\n{self.story()}"
+                promise(users.setdefault(device, key) == key, f"{device} is used by two jobs\n{self.story()}")
+            promise(by_key[key].state in HOLDING, f"process {pid} of {by_key[key]} uses free GPUs\n{self.story()}")
         held = self.site.database("select count(*), count(distinct node || '/' || device) from held_devices")[0]
-        assert held[0] == held[1], "the database holds a GPU twice"
+        promise(held[0] == held[1], "the database holds a GPU twice")
 
     def _settled(self) -> bool:
         """Every waiting job has a start() in the Hub, every running one a ready server, and none is on its way."""
