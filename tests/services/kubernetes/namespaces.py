@@ -26,6 +26,9 @@ START_S = 30
 END_S = 60
 CLONE_NEWNET, CLONE_NEWPID = 0x40000000, 0x20000000  # os.setns came with Python 3.12
 
+#: What is joined of a machine. Its root too: a machine in a changed root would else be left by its mount namespace.
+ENTERED = ("--mount", "--net", "--uts", "--ipc", "--root")
+
 #: What a kubelet sets for the whole machine unless it finds it so.
 KUBELET_SETTINGS = {
     "vm.overcommit_memory": "1",
@@ -64,7 +67,7 @@ class Machine:
 
     def inside(self, *argv: str | Path) -> list[str]:
         """The command line that runs this one in the machine."""
-        return ["nsenter", f"--target={self.pid}", "--mount", "--net", "--uts", "--ipc", "--", *map(str, argv)]
+        return ["nsenter", f"--target={self.pid}", *ENTERED, "--", *map(str, argv)]
 
     def run(self, *argv: str | Path, text: str | None = None) -> str:
         """Run a program in it to its end; returns what it printed."""
