@@ -14,6 +14,7 @@ from ..model import Device, Job, Node, State
 
 UNKNOWN_SERVER = "a running server that this queue does not know"
 OTHERS = "something else in the cluster"
+BROKEN = "does not work, says its node"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,16 +47,19 @@ def room(observation: Observation, holding: Collection[Job]) -> tuple[Node, ...]
     """The nodes, with what others use taken out of what may be given.
 
     Others are those outside the queue, strays, and pods that run elsewhere than where their job has its place: what an
-    earlier launch left on a node that died. Where only the number of GPUs is known that they use, those count that no
-    job holds, the highest first.
+    earlier launch left on a node that died. Where only the number of GPUs is known that they use, or that do not work,
+    those count that no job holds, the highest first.
     """
     homes = {job.key: job.placement.node for job in holding if job.placement and job.state is not State.ADMITTED}
-    held = {device for job in holding if job.placement for device in job.placement.devices}
+    held: dict[str, set[str]] = {}  # by node: in a cluster the devices of each node have the same names
+    for job in holding:
+        if job.placement:
+            held.setdefault(job.placement.node, set()).update(job.placement.devices)
     taken = _taken(observation, holding)
     loose: dict[str, list[Pod]] = {}
     for pod in _out_of_place(observation.jobs, homes):
         loose.setdefault(pod.node, []).append(pod)
-    return tuple(_without(node, taken, held, loose.get(node.name, ())) for node in observation.nodes)
+    return tuple(_without(node, taken, held.get(node.name, ()), loose.get(node.name, ())) for node in observation.nodes)
 
 
 def _taken(observation: Observation, holding: Collection[Job]) -> set[str]:
@@ -75,16 +79,17 @@ def _out_of_place(jobs: Mapping[str, tuple[Trace, ...]], homes: Mapping[str, str
                 yield trace
 
 
-def _without(node: Node, taken: set[str], held: set[str], loose: Iterable[Pod]) -> Node:
+def _without(node: Node, taken: Collection[str], held: Collection[str], loose: Iterable[Pod]) -> Node:
     used = sum((pod.resources for pod in loose), node.used)
-    left = Counter(used.gpus)
+    broken, left = Counter(node.broken.gpus), Counter(used.gpus)
 
     def judge(device: Device) -> Device:
         if device.id in taken:
             return replace(device, foreign=device.foreign or UNKNOWN_SERVER)
-        if device.id not in held and left[device.resource] > 0:
-            left[device.resource] -= 1
-            return replace(device, foreign=device.foreign or OTHERS)
+        for count, words in ((broken, BROKEN), (left, OTHERS)):
+            if device.id not in held and count[device.resource] > 0:
+                count[device.resource] -= 1
+                return replace(device, foreign=device.foreign or words)
         return device
 
     judged = [judge(device) for device in reversed(node.devices)]

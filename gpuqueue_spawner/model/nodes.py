@@ -28,6 +28,9 @@ class Node:
     name: str
     allocatable: Resources  #: all that jobs may use, devices in foreign use included
     used: Resources = field(default_factory=Resources)  #: what others than the queue's jobs take of it
+    broken: Resources = field(
+        default_factory=Resources
+    )  #: GPUs of it that do not work, where only their number is known
     devices: tuple[Device, ...] = field(default=())  #: every GPU, by index
     drained: bool = False  #: keeps its jobs, takes no new one
     note: str = ""  #: why it is drained, an admin's words

@@ -40,9 +40,7 @@ def report(tmp_path: Path) -> Report:
 
 def tally(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run it."""
-    return subprocess.run(
-        [sys.executable, TALLY, *arguments], cwd=folder, capture_output=True, text=True, check=False
-    )
+    return subprocess.run([sys.executable, TALLY, *arguments], cwd=folder, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize(

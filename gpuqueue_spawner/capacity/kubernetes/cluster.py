@@ -6,7 +6,7 @@ Pure. Knows Kubernetes' JSON and its rules on who may be placed where. Who fetch
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ...model import Device, Node, Resources
@@ -28,7 +28,8 @@ class SeenNode:
     """What is kept of a node."""
 
     name: str
-    allocatable: Resources
+    allocatable: Resources  #: broken GPUs included
+    broken: Resources = field(default_factory=Resources)  #: GPUs that it has and that do not work
     model: str = ""  #: of its GPUs
     closed: str = ""  #: why it takes nothing new, in words; empty: it does
     taints: tuple[str, ...] = ()  #: keys of those that keep pods out
@@ -52,9 +53,12 @@ class SeenPod:
 def seen_node(document: Mapping[str, Any]) -> SeenNode:
     """Read a node."""
     meta, spec, status = document["metadata"], document.get("spec") or {}, document.get("status") or {}
+    works = _amounts(status.get("allocatable") or {})
+    broken = _broken(_amounts(status.get("capacity") or {}), works)
     return SeenNode(
         name=meta["name"],
-        allocatable=_allocatable(status.get("allocatable") or {}),
+        allocatable=works + broken,
+        broken=broken,
         model=(meta.get("labels") or {}).get(MODEL_LABEL, ""),
         closed=_closed(spec, {each["type"]: each.get("status") for each in status.get("conditions") or ()}),
         taints=tuple(
@@ -135,6 +139,7 @@ def _node(seen: SeenNode, used: Resources, tolerated: frozenset[str]) -> Node:
         name=seen.name,
         allocatable=seen.allocatable,
         used=used,
+        broken=seen.broken,
         devices=tuple(_devices(seen)),
         drained=bool(note),
         note=note,
@@ -159,7 +164,12 @@ def _closed(spec: Mapping[str, Any], conditions: Mapping[str, Any]) -> str:
     return "cordoned" if spec.get("unschedulable") else ""
 
 
-def _allocatable(amounts: Mapping[str, Any]) -> Resources:
+def _broken(there: Resources, works: Resources) -> Resources:
+    """What a kubelet counts and does not give out: GPUs that its device plugin calls unhealthy, or all without one."""
+    return Resources(gpus={name: max(0, count - works.gpus.get(name, 0)) for name, count in there.gpus.items()})
+
+
+def _amounts(amounts: Mapping[str, Any]) -> Resources:
     """What is not understood of one node must not blind the queue for all of them."""
     try:
         return as_resources(amounts)

@@ -45,6 +45,29 @@ def test_others_use_the_gpus_that_no_job_holds() -> None:
     assert node.used.cpus == 4
 
 
+def test_what_a_job_holds_on_one_node_says_nothing_of_another() -> None:
+    """In a cluster the devices of each node have the same names."""
+    one = job("a", 0, 1, 2, 3)
+    other = replace(NODE, name="dgx2", used=Resources(gpus={GPU: 4}))
+    seen = Observation(nodes=(NODE, other), jobs={"a": (pod("dgx1", 4),)})
+
+    home, away = strays.room(seen, [one])
+
+    assert (free(home, one), free(away)) == ([], [])
+
+
+def test_a_gpu_that_does_not_work_is_not_given_out_whoever_has_it() -> None:
+    """Which one, only its node knows: one that no job holds counts for it."""
+    one, two = job("a", 0, 1), job("b", 2, 3)
+    seen = Observation(nodes=(replace(NODE, broken=Resources(gpus={GPU: 1})),))
+
+    (full,) = strays.room(seen, [one, two])
+    (half,) = strays.room(seen, [two])
+
+    assert free(full, one, two) == []
+    assert (free(half, two), half.devices[1].foreign) == ([0], strays.BROKEN)
+
+
 def test_a_pod_of_an_unknown_job_counts_where_it_runs() -> None:
     """After a restored backup; it is shown too."""
     seen = Observation(nodes=(NODE,), jobs={"unknown": (pod("dgx1", 3),)})

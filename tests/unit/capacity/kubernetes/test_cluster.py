@@ -20,6 +20,7 @@ def node(name: str = "dgx1", gpus: int = 8, **spec: Any) -> dict[str, Any]:
         "metadata": {"name": name, "labels": {"nvidia.com/gpu.product": "NVIDIA-A100"}},
         "spec": spec,
         "status": {
+            "capacity": {"cpu": "128", "memory": "1008Gi", "pods": "110", GPU: str(spec.pop("capacity", gpus))},
             "allocatable": {"cpu": "127500m", "memory": "1000Gi", "pods": "110", GPU: str(gpus)},
             "conditions": [{"type": kind, "status": status} for kind, status in conditions.items()],
         },
@@ -50,6 +51,16 @@ def test_what_others_ask_for_is_used_whether_or_not_it_is_a_notebook() -> None:
 
     assert (found.used.cpus, dict(found.used.gpus)) == (1.0, {GPU: 2})
     assert (found.allocatable.cpus, len(found.devices), found.devices[0].model) == (127.5, 8, "NVIDIA-A100")
+
+
+@pytest.mark.parametrize(("works", "there", "broken"), [(8, 8, {}), (7, 8, {GPU: 1}), (0, 8, {GPU: 8}), (8, 0, {})])
+def test_what_a_kubelet_counts_and_does_not_give_out_is_broken(works: int, there: int, broken: dict[str, int]) -> None:
+    """It stays on the books: a request for eight waits for a repair, and is not told that it fits nowhere."""
+    found = seen([node(gpus=works, capacity=there)], []).nodes[0]
+
+    assert dict(found.broken.gpus) == broken
+    assert len(found.devices) == found.allocatable.gpu_count == 8
+    assert (found.allocatable.cpus, found.broken.cpus) == (127.5, 0.0)
 
 
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
@@ -117,7 +128,8 @@ def test_a_node_without_a_capacity_gives_out_nothing_and_blinds_nobody() -> None
 
     new, strange, good = seen([bare, odd, node()], []).nodes
 
-    assert (new.allocatable.cpus, new.devices, strange.devices, len(good.devices)) == (0.0, (), (), 8)
+    assert (new.allocatable.cpus, new.devices, len(good.devices)) == (0.0, (), 8)
+    assert dict(strange.broken.gpus) == {GPU: len(strange.devices)}, "all of them are shown, and none is given out"
 
 
 def test_nothing_of_a_pod_s_environment_is_kept() -> None:
