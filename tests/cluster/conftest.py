@@ -1,4 +1,7 @@
-"""One cluster for the whole session: it takes a quarter of a minute to come up. Tests have names of their own in it."""
+"""One cluster for the whole session: it takes a quarter of a minute to come up. Tests have names of their own in it.
+
+A module that uses `house` has a site of its own in a namespace of its own.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,10 @@ from tests.services.kubernetes import existing
 from tests.services.kubernetes.cluster import Cluster, cluster
 from tests.services.kubernetes.images import images
 from tests.services.kubernetes.kubectl import Kubectl
+from tests.services.kubernetes.queue import queue_on
+from tests.services.kubernetes.relay import Relay
+from tests.services.site import Site
+from tests.services.visitor import Visitor
 
 IMAGES = ("hub", "proxy", "manager", "notebook")
 
@@ -55,3 +62,49 @@ def namespace(any_cluster: Cluster) -> Iterator[Callable[[], Kubectl]]:
     yield make
     for kubectl in made:
         kubectl("delete", "namespace", kubectl.namespace, "--wait=false")
+
+
+# ---- a queue on the cluster ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def kubectl(own_cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Kubectl]:
+    """Where a module's notebooks are."""
+    name = request.module.__name__.rpartition(".")[2].replace("_", "-")
+    own_cluster.kubectl("create", "namespace", name)
+    yield own_cluster.kubectl.within(name)
+    own_cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="module")
+def wire(own_cluster: Cluster) -> Iterator[Relay]:
+    """The manager's way to the API server."""
+    it = Relay()
+    yield it
+    it.close()
+
+
+@pytest.fixture(scope="module")
+def house(own_cluster: Cluster, kubectl: Kubectl, wire: Relay) -> Iterator[Site]:
+    """One site for all tests of a module; each has people of its own."""
+    through = wire.kubeconfig(kubectl.kubeconfig)
+    with queue_on(own_cluster, kubectl, manager_kubeconfig=through, manager_more="c.Policy.queued_jobs = 0") as it:
+        yield it
+
+
+@pytest.fixture
+def person(house: Site) -> Iterator[Callable[[], Visitor]]:
+    """Somebody whom no other test knows; everything of theirs ends with the test."""
+    made: list[Visitor] = []
+
+    def make() -> Visitor:
+        made.append(Visitor(house, f"person{next(_numbers)}").login())
+        return made[-1]
+
+    yield make
+    house.start()
+    for each in made:
+        for job in each.queue("GET", "jobs").json().get("jobs", []):
+            each.queue("POST", f"jobs/{job['id']}/stop", body={})
+    for each in made:
+        each.all_ended(within=90)

@@ -1,11 +1,13 @@
-"""Builders of Kubernetes objects; each shows only what matters to a test."""
+"""Builders of Kubernetes objects, each shows only what matters to a test; and what is asked of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from tests.services.kubernetes.kubectl import Object
+from tests.services.kubernetes.cluster import Cluster
+from tests.services.kubernetes.kubectl import Kubectl, Object
+from tests.services.kubernetes.queue import KEYS
 from tests.services.kubernetes.shares import Share
 
 FOREVER = ("sleep", "infinity")
@@ -55,3 +57,15 @@ def ready(found: Object) -> bool:
     """Whether a pod is ready."""
     conditions: Sequence[Object] = found["status"].get("conditions", ())
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+def pods_of(kubectl: Kubectl, job: int) -> list[tuple[str, str]]:
+    """Name and node of a job's pods."""
+    found = kubectl.all("pods", labels=f"{KEYS}job={job}")
+    return [(each["metadata"]["name"], each["spec"].get("nodeName", "")) for each in found]
+
+
+def gpus_of(cluster: Cluster, pod: str) -> tuple[str, int]:
+    """Which node's kubelet gave how many devices to a pod."""
+    given = [each for each in cluster.allocations() if each.pod == pod]
+    return given[0].node, sum(len(each.ids) for each in given)

@@ -2,72 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import pytest
 import requests
 
 from tests.services.kubernetes.cluster import Cluster
 from tests.services.kubernetes.kubectl import Kubectl
-from tests.services.kubernetes.queue import KEYS, queue_on
 from tests.services.program import until
 from tests.services.site import Site
 from tests.services.visitor import Visitor
 
-from .objects import pod, ready
+from .objects import gpus_of, pod, pods_of, ready
 
 START_S = 120
 NODES = ("dgx1", "dgx2")
 Person = Callable[[], Visitor]
-
-
-@pytest.fixture(scope="module")
-def kubectl(own_cluster: Cluster) -> Iterator[Kubectl]:
-    """Where the notebooks are."""
-    own_cluster.kubectl("create", "namespace", "notebooks")
-    yield own_cluster.kubectl.within("notebooks")
-    own_cluster.kubectl("delete", "namespace", "notebooks", "--wait=false")
-
-
-@pytest.fixture(scope="module")
-def house(own_cluster: Cluster, kubectl: Kubectl) -> Iterator[Site]:
-    """One site for all tests; each has people of its own."""
-    with queue_on(own_cluster, kubectl) as it:
-        yield it
-
-
-_names = itertools.count(1)
-
-
-@pytest.fixture
-def person(house: Site) -> Iterator[Person]:
-    """Somebody whom no other test knows; everything of theirs ends with the test."""
-    made: list[Visitor] = []
-
-    def make() -> Visitor:
-        made.append(Visitor(house, f"person{next(_names)}").login())
-        return made[-1]
-
-    yield make
-    house.start()
-    for each in made:
-        for job in each.queue("GET", "jobs").json().get("jobs", []):
-            each.queue("POST", f"jobs/{job['id']}/stop", body={})
-    for each in made:
-        each.all_ended(within=90)
-
-
-def pods_of(kubectl: Kubectl, job: int) -> list[tuple[str, str]]:
-    """Name and node of a job's pods."""
-    found = kubectl.all("pods", labels=f"{KEYS}job={job}")
-    return [(each["metadata"]["name"], each["spec"].get("nodeName", "")) for each in found]
-
-
-def gpus_of(cluster: Cluster, pod: str) -> tuple[str, int]:
-    """Which node's kubelet gave how many devices to a pod."""
-    given = [each for each in cluster.allocations() if each.pod == pod]
-    return given[0].node, sum(len(each.ids) for each in given)
 
 
 def answers(house: Site, who: Visitor) -> bool:

@@ -9,6 +9,7 @@ import contextlib
 import os
 import unittest.mock
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from tests.services.site import Site, site
@@ -58,7 +59,14 @@ def profile(gpus: int) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def queue_on(cluster: Cluster, kubectl: Kubectl, *, hub_more: str = "", manager_more: str = "") -> Iterator[Site]:
+def queue_on(
+    cluster: Cluster,
+    kubectl: Kubectl,
+    *,
+    hub_more: str = "",
+    manager_more: str = "",
+    manager_kubeconfig: Path | None = None,
+) -> Iterator[Site]:
     """A running site; its notebooks are pods in the namespace of `kubectl`."""
     kubeconfig = str(kubectl.kubeconfig)
     nowhere = {
@@ -74,8 +82,9 @@ def queue_on(cluster: Cluster, kubectl: Kubectl, *, hub_more: str = "", manager_
         profiles=profiles,
         more=hub_more,
     )
+    manager = MANAGER.format(kubeconfig=str(manager_kubeconfig or kubeconfig), more=manager_more)
     with (
         unittest.mock.patch.dict(os.environ, KUBECONFIG=kubeconfig),  # KubeSpawner's client reads it when imported
-        site(hub_more=hub, manager_more=MANAGER.format(kubeconfig=kubeconfig, more=manager_more)) as it,
+        site(hub_more=hub, manager_more=manager) as it,
     ):
         yield it

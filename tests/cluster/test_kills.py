@@ -1,0 +1,231 @@
+"""Whatever part of a cluster or of the queue is lost, however: no request is lost, and no GPU is given twice.
+
+Random faults, the seed printed; `GPUQUEUE_SEED=n` repeats a run, `GPUQUEUE_ROUNDS=n` makes it longer. What must hold
+afterwards is read off the kubelets (who really has which device), the pods, and the queue's database.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tests.services.kubernetes.cluster import Cluster
+from tests.services.kubernetes.kubectl import Kubectl
+from tests.services.kubernetes.queue import KEYS
+from tests.services.kubernetes.relay import Relay
+from tests.services.program import Program, until
+from tests.services.promises import promise
+from tests.services.site import Site
+from tests.services.visitor import Visitor
+
+ROUNDS = int(os.environ.get("GPUQUEUE_ROUNDS", "30"))
+SEED = int(os.environ.get("GPUQUEUE_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
+HOLDING = ("admitted", "starting", "running", "restarting", "stopping")
+SETTLES_S = 150
+PEOPLE = ("ada", "ben", "cleo", "dan", "fay", "gil")
+PROFILES = ("gpu2", "gpu4", "gpu4", "gpu8")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One job as the database has it."""
+
+    id: int
+    key: str
+    user: str
+    state: str
+    queued: float
+    end: str | None
+    node: str | None
+    devices: tuple[str, ...]
+    launch: int
+
+
+def rows(at: Site) -> dict[int, Row]:
+    """Every job there ever was."""
+    found = at.database("select id, job_key, user_name, state, queued, end_kind, node, devices, launch from jobs")
+    names = ("id", "key", "user", "state", "queued", "end", "node")
+    return {
+        row[0]: Row(**dict(zip(names, row[:7], strict=True)), devices=tuple(json.loads(row[7] or "[]")), launch=row[8])
+        for row in found
+    }
+
+
+@dataclass
+class Shaker:
+    """The people of the site, and what is done to it and to its cluster."""
+
+    site: Site
+    cluster: Cluster
+    kubectl: Kubectl
+    wire: Relay
+    chance: random.Random
+    people: list[Visitor] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)  #: what was done, for a failed round
+
+    def say(self, words: str) -> None:
+        self.told.append(words)
+        print(words, flush=True)
+
+    # ---- what people do ------------------------------------------------------------------------------------------
+
+    def keep_busy(self) -> None:
+        """See that GPUs are held and that somebody waits."""
+        for person in self.people:
+            if person.job() is None and person.server() is None:
+                person.start(self.chance.choice(PROFILES))
+        until(self._settled, within=SETTLES_S, what="somebody runs, the others wait", story=self.story)
+
+    def free_gpus(self) -> int:
+        """Stop a running notebook, so that somebody's turn comes; returns its job."""
+        row = self.chance.choice([row for row in rows(self.site).values() if row.state == "running"])
+        self.say(f"  {row.user} stops job {row.id}")
+        next(each for each in self.people if each.name == row.user).stop()
+        return row.id
+
+    # ---- what happens ----------------------------------------------------------------------------------------------
+
+    def faults(self) -> list[Callable[[], None]]:
+        """Everything that can be done, each with its own undoing."""
+        parts: list[Program] = [self.cluster.components[name] for name in ("apiserver", "etcd", "scheduler")]
+        parts += [self.site.manager, self.site.hub]
+        both = [self.cluster.components["apiserver"], self.site.manager]
+        return [
+            *(lambda part=part: self._kill([part]) for part in parts),
+            *(lambda part=part: self._term([part]) for part in parts),
+            lambda: self._kill(both),
+            lambda: self._kill([self.site.manager, self.site.hub]),
+            self._lose_a_kubelet,
+            self._cut_the_wire,
+            self._reset_the_wire,
+        ]
+
+    def _kill(self, programs: list[Program]) -> None:
+        self.say(f"  kill {' '.join(program.name for program in programs)}")
+        for program in programs:
+            program.kill()
+        self._start_again(programs)
+
+    def _term(self, programs: list[Program]) -> None:
+        self.say(f"  term {' '.join(program.name for program in programs)}")
+        for program in programs:
+            program.stop(within=90)  # an API server lets its watchers go first
+        self._start_again(programs)
+
+    def _start_again(self, programs: list[Program]) -> None:
+        time.sleep(self.chance.choice((0.0, 0.0, 2.0)))
+        for program in programs:
+            program.start()
+
+    def _lose_a_kubelet(self) -> None:
+        node = self.cluster.nodes[self.chance.choice(("dgx1", "dgx2"))]
+        self.say(f"  kill kubelet and containerd of {node.name}")
+        node.kill_with_containerd()
+        time.sleep(self.chance.uniform(0.0, 2.0))  # shorter than the cluster takes to call it lost
+        node.start_with_containerd()
+
+    def _cut_the_wire(self) -> None:
+        self.say("  cut the manager off from the API server")
+        self.wire.cut()
+        time.sleep(self.chance.uniform(1.0, 8.0))
+        self.wire.heal()
+
+    def _reset_the_wire(self) -> None:
+        self.say("  close the manager's watches every second")
+        for _ in range(6):
+            self.wire.reset()
+            time.sleep(1.0)
+
+    # ---- what must hold --------------------------------------------------------------------------------------------
+
+    def check(self, before: dict[int, Row], stopped: set[int]) -> None:
+        """Wait until everything has settled, then look at all of it."""
+        self.cluster.whole()
+        self.site.wait()
+        until(self._settled, within=SETTLES_S, what="everything has settled", story=self.story)
+        after = rows(self.site)
+        promise(sorted(after) == list(range(1, len(after) + 1)), f"a job was lost\n{self.story()}")
+        for id, row in before.items():
+            if id in stopped:
+                continue
+            now = after[id]
+            promise(now.state != "ended", f"job {id} ended, and nobody wanted it\n{self.story()}")
+            if row.state == "queued":
+                promise(now.queued == row.queued, f"job {id} lost its place\n{self.story()}")
+            if row.state == "running":
+                promise(now == row, f"job {id} does not run as it did\n{self.story()}")
+        self.no_gpu_twice(after)
+
+    def no_gpu_twice(self, after: dict[int, Row]) -> None:
+        """By the kubelets: who has which device, and does the queue know."""
+        given = [each for each in self.cluster.allocations() if each.namespace == self.kubectl.namespace]
+        devices = Counter((each.node, id) for each in given for id in each.ids)
+        promise(all(count == 1 for count in devices.values()), f"a device is in two pods: {given}\n{self.story()}")
+        job_of = {pod["metadata"]["name"]: int(pod["metadata"]["labels"][KEYS + "job"]) for pod in self.pods()}
+        real: Counter[tuple[int, str]] = Counter()
+        for each in given:
+            if each.pod in job_of:  # a kubelet forgets a pod some time after the cluster has
+                real[job_of[each.pod], each.node] += len(each.ids)
+        held = Counter(
+            {(row.id, row.node or ""): len(row.devices) for row in after.values() if row.state in HOLDING and row.node}
+        )
+        promise(real <= held, f"the kubelets gave what the books do not know: {real} and {held}\n{self.story()}")
+        running = {row.id for row in after.values() if row.state == "running"}
+        promise(running == {job for job, _ in real}, f"running jobs without their devices\n{self.story()}")
+        books = self.site.database("select count(*), count(distinct node || '/' || device) from held_devices")[0]
+        promise(books[0] == books[1], "the database holds a GPU twice")
+
+    def pods(self) -> list[dict[str, object]]:
+        """Pods of jobs."""
+        return self.kubectl.all("pods", labels=KEYS + "job")
+
+    def _settled(self) -> bool:
+        """Every job waits or runs, in the Hub and in the cluster too, and somebody runs."""
+        jobs = [row for row in rows(self.site).values() if row.state != "ended"]
+        if any(row.state not in ("queued", "running") for row in jobs) or not jobs:
+            return False
+        servers = {user["name"]: user["servers"].get("") for user in self.site.hub_api("GET", "/users").json()}
+        if not all((servers.get(row.user) or {}).get("ready") == (row.state == "running") for row in jobs):
+            return False
+        pods = Counter(str(pod["metadata"]["labels"][KEYS + "job"]) for pod in self.pods())
+        return pods == Counter(str(row.id) for row in jobs if row.state == "running") and bool(pods)
+
+    def story(self) -> str:
+        jobs = "\n".join(map(str, rows(self.site).values()))
+        pods = self.kubectl.tried("get", "pods", "--output=wide").stdout
+        return "\n".join([f"seed {SEED}", *self.told[-12:], jobs, pods, self.site.story()])
+
+
+def test_random_faults(own_cluster: Cluster, kubectl: Kubectl, wire: Relay, house: Site) -> None:
+    """API server, etcd, scheduler, kubelet and containerd, manager, Hub, and the wire between: at random moments."""
+    print(f"seed {SEED}")
+    chance = random.Random(SEED)  # noqa: S311
+    shaker = Shaker(house, own_cluster, kubectl, wire, chance)
+    shaker.people = [Visitor(house, name).login() for name in PEOPLE]
+    faults = shaker.faults()
+
+    for number in range(ROUNDS):
+        begun = time.monotonic()
+        shaker.say(f"round {number}")
+        shaker.keep_busy()
+        before, stopped = rows(house), set()
+        if chance.random() < 0.7:  # while somebody's turn comes, from admission to the first answer
+            stopped = {shaker.free_gpus()}
+            time.sleep(chance.uniform(0.0, 4.0))
+        # Each of them once before any comes again.
+        if number % len(faults) == 0:
+            chance.shuffle(faults)
+        faults[number % len(faults)]()
+        shaker.check({id: row for id, row in before.items() if row.state != "ended"}, stopped)
+        shaker.say(f"  settled, {time.monotonic() - begun:.1f} s")
+
+    for person in shaker.people:
+        person.stop()
+    for person in shaker.people:
+        person.all_ended(within=90)
+    assert shaker.pods() == []
