@@ -186,3 +186,14 @@ go_program() {
   go_in "$kubernetes/src/$1" build -trimpath -ldflags "-s -w ${4:-}" -o "$2.partial" "$3" >&2 || fail "$3 does not compile"
   mv "$2.partial" "$2"
 }
+
+# need_root_mount: sets $enter where / is no mount point, as in a chroot: runc and buildah want one, so the command runs
+# in a mount namespace of its own where it is.
+need_root_mount() {
+  enter=()
+  ! awk '$5 == "/" { found = 1 } END { exit !found }' /proc/self/mountinfo || return 0
+  mkdir -p "$kubernetes/root"
+  # shellcheck disable=SC2016  # for the shells inside
+  enter=(unshare --mount --propagation private -- sh -c 'mount --rbind / "$0" && exec chroot "$0" "$@"' "$kubernetes/root"
+    sh -c 'cd "$0" && exec "$@"' "$PWD")
+}

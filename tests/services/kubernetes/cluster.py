@@ -90,7 +90,7 @@ def cluster(images: Images, references: Mapping[str, str], gpus: Mapping[str, in
         if not shutil.which(program):
             raise AssertionError(f"{program} is not on PATH: run this through `scripts/with test cluster -- ...`")
     with contextlib.ExitStack() as stack:
-        machine = stack.enter_context(head(*_folder(), Shape()))
+        machine = stack.enter_context(head(*_folder(), Shape(folders=("etc",))))
         stack.enter_context(in_network_of(machine))
         yield _bring_up(machine, images, references, dict(gpus))
 

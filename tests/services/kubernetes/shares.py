@@ -26,6 +26,7 @@ class Share:
     export = EXPORT
 
     def __init__(self, head: Machine) -> None:
+        self._head = head
         self.path = head.folder / "share"
         self.path.mkdir()
         self.path.chmod(0o1777)
@@ -42,6 +43,7 @@ class Share:
 
     def start(self) -> None:
         """Start it, and wait until it listens."""
+        self._head.run("ln", "-sf", "/proc/self/mounts", "/etc/mtab")  # it looks there; the smallest Debian has none
         self.rpcbind.start()
         until(lambda: _listens(111), within=START_S, what="rpcbind listens", story=self.rpcbind.tail)
         self.program.start()
