@@ -14,6 +14,7 @@ COMMANDS = {
     "demo": ("gpuqueue_spawner.cli.demo:main", "run JupyterHub with the queue on this machine, to try it"),
     "tour": ("gpuqueue_spawner.cli.tour.command:main", "run the demo with a scripted visitor who tries it"),
     "manager": ("gpuqueue_spawner.cli.manager:main", "run the queue manager of a JupyterHub"),
+    "homes": ("gpuqueue_spawner.cli.homes:main", "make people's folders on a share when the Hub asks for them"),
     "upgrade-db": ("gpuqueue_spawner.cli.database:upgrade", "bring the queue's database to this version's schema"),
     "backup": ("gpuqueue_spawner.cli.database:backup", "write a consistent copy of a running SQLite queue"),
 }
