@@ -21,6 +21,7 @@ from gpuqueue_spawner.capacity import KubernetesCapacity, LocalCapacity
 from gpuqueue_spawner.manager import Policy
 from gpuqueue_spawner.service.app import ManagerApp
 from gpuqueue_spawner.spawner import GPUQueueLocalSpawner
+from gpuqueue_spawner.spawner.folders import FoldersMixin
 from gpuqueue_spawner.spawner.kubernetes import GPUQueueKubeSpawner
 from gpuqueue_spawner.spawner.queueing import QueueingMixin
 
@@ -35,7 +36,11 @@ CLASSES: dict[str, tuple[tuple[type[HasTraits], str], ...]] = {
     "The Hub's file": (
         (QueueingMixin, "What every queueing spawner has, whatever it launches."),
         (GPUQueueLocalSpawner, "Notebooks as processes of this machine. It has the settings of `QueueingMixin` too."),
-        (GPUQueueKubeSpawner, "Notebooks as pods. It has the settings of `QueueingMixin` and `KubeSpawner` too."),
+        (
+            GPUQueueKubeSpawner,
+            "Notebooks as pods. It has those of `QueueingMixin`, `FoldersMixin` and `KubeSpawner` too.",
+        ),
+        (FoldersMixin, "Numeric users and folders of pods; `c.GPUQueueKubeSpawner` takes these settings as well."),
         (GPUQueueLDAPAuthenticator, "Login with an LDAP directory; all of LDAPAuthenticator's settings work too."),
         (AccountsAuthenticator, "Login with a list of accounts in a file, for demonstrations."),
     ),

@@ -6,6 +6,8 @@ Knows KubeSpawner. Waiting, permits and stops: queueing.py. What is added to a p
 from __future__ import annotations
 
 import asyncio
+import copy
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,17 +15,21 @@ from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 
-from jupyterhub.utils import maybe_future
+from jupyterhub.utils import exponential_backoff, maybe_future
+from kubernetes_asyncio.client import ApiException
 from kubespawner import KubeSpawner
-from traitlets import Float
+from traitlets import Bool, Float
 
 from ..model.pods import KEY, LAUNCH, pod_resources
 from ..model.resources import InvalidResources
 from .errors import InvalidOption, LaunchFailed
+from .folders import FoldersMixin
 from .jobs import Permit
-from .pods import exit_status, launch_name, marks, pinned, trouble, unplaced
+from .pods import exit_status, launch_name, marks, pinned, trouble, unplaced, unready
 from .profiles import Wish
 from .queueing import QueueingMixin
+from .tokens import hidden, secret_manifest, secret_name
+from .users import Identity
 
 LOOK_EVERY_S = 0.5
 UNPLACED_S = 30.0  # the scheduler was given one node that has room; it may have to see the room first
@@ -33,7 +39,7 @@ GONE_S = 30.0  # a pod whose node answers is gone by then; one on a dead node ma
 _inside: ContextVar[bool] = ContextVar("gpuqueue_inside_kubespawner", default=False)
 
 
-class GPUQueueKubeSpawner(QueueingMixin, KubeSpawner):  # type: ignore[misc]
+class GPUQueueKubeSpawner(QueueingMixin, FoldersMixin):
     """Waits in the queue, then makes the pod where the queue has found room for it.
 
     All of KubeSpawner's configuration works. What a job takes is read off the finished manifest, hooks included.
@@ -48,20 +54,52 @@ class GPUQueueKubeSpawner(QueueingMixin, KubeSpawner):  # type: ignore[misc]
         .. versionadded:: 0.1
         """,
     )
+    mount_timeout = Float(
+        60.0,
+        config=True,
+        help="""
+        Seconds that a node has for a pod's volumes and network; after them the launch fails, with the node's reason.
+
+        Images are pulled later, and do not count. Kubernetes itself would go on trying to mount a share for ever.
+
+        .. versionadded:: 0.1
+        """,
+    )
+    token_in_secret = Bool(
+        True,
+        config=True,
+        help="""
+        Whether a notebook gets its API token by a secret that goes with its pod, so that whoever may read pods, as the
+        queue manager may, does not have it. The Hub then needs the rights to create and delete secrets.
+
+        Switch it off only where the Hub cannot have them.
+
+        .. versionadded:: 0.1
+        """,
+    )
 
     _ended: int | None = None  # exit status of the notebook
 
     async def wish(self) -> Wish:
         """What the finished manifest asks for."""
         wish = await super().wish()
+        self._who = await self.directory_user()
         await self.load_user_options()
         manifest = await self.get_pod_manifest()
         if self.modify_pod_hook:
             manifest = await maybe_future(self.modify_pod_hook(self, manifest))
+        pod = self._document(manifest)
+        self.check_users(pod)
         try:
-            return replace(wish, resources=pod_resources(self._document(manifest)["spec"]))
+            resources = pod_resources(pod["spec"])
         except InvalidResources as error:
             raise InvalidOption(error.field, error.value, error.allowed) from None
+        await self.prepare_folder(pod, early=True)
+        return replace(wish, resources=resources)
+
+    async def identity(self) -> Identity | None:
+        """The directory's numeric user, whom the pod runs as."""
+        return await self.directory_user()
 
     async def launch(self, permit: Permit) -> Any:
         """Make the pod, and return its URL once it is ready; as soon as it cannot become so, fail in its own words."""
@@ -114,11 +152,54 @@ class GPUQueueKubeSpawner(QueueingMixin, KubeSpawner):  # type: ignore[misc]
 
     async def _make_create_pod_request(self, pod: Any, request_timeout: float) -> bool:
         """Mark and pin the pod at the last moment: a hook of the site may have replaced its labels or its affinity."""
+        pod = _copied(pod)  # this is called again with the same one when no answer came
         if self._permit is not None:
             pod.metadata.labels = (pod.metadata.labels or {}) | self._marks(self._permit)
             self._pin(pod, self._permit.job.node)
+        await self.prepare_folder(self._document(pod))
+        secret = self._hide_token(pod) if self.token_in_secret else {}
         made: bool = await super()._make_create_pod_request(pod, request_timeout)
+        if made and secret:
+            await self._make_secret(pod, secret)
         return made
+
+    def _hide_token(self, pod: Any) -> dict[str, str]:
+        """Take the token out of the pod; what its secret must hold."""
+        found = hidden(self._document(pod), self.api_token, secret=secret_name(self.pod_name))
+        if found.data:
+            pod.spec.containers = found.containers["containers"]
+            pod.spec.init_containers = found.containers.get("initContainers")
+        return dict(found.data)
+
+    async def _make_secret(self, pod: Any, data: dict[str, str]) -> None:
+        """Make the pod's secret. Only now: it belongs to the pod, so that it goes with it whoever deletes it.
+
+        The kubelet asks for it once the pod's volumes and network are there, which takes longer than this.
+        """
+        made = await self.api.read_namespaced_pod(self.pod_name, self.namespace)
+        owner = {"name": made.metadata.name, "uid": made.metadata.uid}
+        secret = secret_manifest(secret_name(self.pod_name), data, owner=owner, labels=pod.metadata.labels or {})
+        await exponential_backoff(
+            lambda: self._create_secret(secret),
+            f"the secret {secret['metadata']['name']} could not be made",
+            timeout=self.k8s_api_request_retry_timeout,
+        )
+
+    async def _create_secret(self, secret: dict[str, Any]) -> bool:
+        """Try once. KubeSpawner's own way would print the secret in the log when it is refused."""
+        name = secret["metadata"]["name"]
+        try:
+            async with asyncio.timeout(self.k8s_api_request_timeout):
+                await self.api.create_namespaced_secret(self.namespace, secret)
+        except TimeoutError:
+            return False
+        except ApiException as error:
+            if error.status != 409:
+                raise LaunchFailed(f"the secret {name} could not be made: {_said(error)}") from None
+            # Of this very request, whose answer was lost, or of a pod of this name that is gone: made anew.
+            await self.api.delete_namespaced_secret(name, self.namespace)
+            return False
+        return True
 
     def _marks(self, permit: Permit) -> dict[str, str]:
         return marks(permit.environment["GPUQUEUE_JOB"], permit.job.id)
@@ -130,10 +211,6 @@ class GPUQueueKubeSpawner(QueueingMixin, KubeSpawner):  # type: ignore[misc]
         required = affinity.setdefault("requiredDuringSchedulingIgnoredDuringExecution", {})
         required["nodeSelectorTerms"] = pinned(required.get("nodeSelectorTerms") or (), node)
         pod.spec.affinity = spec["affinity"]
-
-    def _document(self, manifest: Any) -> dict[str, Any]:
-        document: dict[str, Any] = self.api.api_client.sanitize_for_serialization(manifest)
-        return document
 
     @asynccontextmanager
     async def _inside_kubespawner(self) -> AsyncIterator[None]:
@@ -167,7 +244,7 @@ class GPUQueueKubeSpawner(QueueingMixin, KubeSpawner):  # type: ignore[misc]
 
     async def _fails(self) -> str:
         """Return why the pod cannot start, if it comes to that."""
-        since: float | None = None
+        since: dict[str, float] = {}
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             pod = self._pod()
@@ -175,10 +252,12 @@ class GPUQueueKubeSpawner(QueueingMixin, KubeSpawner):  # type: ignore[misc]
                 continue
             if words := trouble(pod):
                 return words
-            words = unplaced(pod)
-            since = (since or time.monotonic()) if words else None
-            if since is not None and time.monotonic() - since > UNPLACED_S:
-                return words
+            waits = {"placed": (unplaced(pod), UNPLACED_S), "ready": (unready(pod, self.events), self.mount_timeout)}
+            for what, (words, limit) in waits.items():
+                if not words:
+                    since.pop(what, None)
+                elif time.monotonic() - since.setdefault(what, time.monotonic()) > limit:
+                    return words
 
     async def _tell_events(self, permit: Permit) -> None:
         """Show what the cluster says of the pod while it starts."""
@@ -186,3 +265,18 @@ class GPUQueueKubeSpawner(QueueingMixin, KubeSpawner):  # type: ignore[misc]
             words = (event.get("raw_event") or {}).get("message")
             if words:
                 self.queue_progress.show("launching", 75, " ".join(str(words).split())[:300], permit.job)
+
+
+def _copied(pod: Any) -> Any:
+    """A copy whose labels, containers and affinity can be set without a change to the original."""
+    pod = copy.copy(pod)
+    pod.metadata, pod.spec = copy.copy(pod.metadata), copy.copy(pod.spec)
+    return pod
+
+
+def _said(error: ApiException) -> str:
+    """The API server's own words."""
+    try:
+        return str(json.loads(error.body or "")["message"])
+    except (ValueError, KeyError, TypeError):
+        return str(error.reason)

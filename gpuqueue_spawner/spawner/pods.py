@@ -5,10 +5,11 @@ Pure. Knows Kubernetes' JSON and the attributes of the client's models. Who make
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ..model.pods import INSTANCE, JOB, KEY, LAUNCH
+from .tokens import secret_name
 
 LONGEST_NAME = 63  #: of a pod, which is its host name too
 #: What a container waits for when it will not start by waiting.
@@ -60,7 +61,7 @@ def trouble(pod: Mapping[str, Any]) -> str:
         return _sentence(status.get("reason") or "Failed", status.get("message") or _ends(status))
     for each in [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]:
         waiting = (each.get("state") or {}).get("waiting") or {}
-        if waiting.get("reason") in HOPELESS:
+        if waiting.get("reason") in HOPELESS and not _awaits_token(pod, waiting):
             return _sentence(waiting["reason"], waiting.get("message"))
     return ""
 
@@ -73,6 +74,32 @@ def unplaced(pod: Mapping[str, Any]) -> str:
     return ""
 
 
+def unready(pod: Mapping[str, Any], events: Iterable[Mapping[str, Any]] = ()) -> str:
+    """Why its node has not made a pod ready for its containers, volumes and network above all; empty: it has.
+
+    :param events: of this pod, oldest first.
+    """
+    spec, status = pod.get("spec") or {}, pod.get("status") or {}
+    conditions = {each.get("type"): each.get("status") for each in status.get("conditions") or ()}
+    if conditions.get("PodScheduled") != "True" or conditions.get("PodReadyToStartContainers") != "False":
+        return ""
+    warnings = [each for each in events if each.get("type") == "Warning"]
+    if warnings:
+        why = _sentence(warnings[-1].get("reason") or "", warnings[-1].get("message"))
+    else:
+        why = f"it does not say why. Where it mounts {', '.join(_remote(spec)) or 'nothing'}, that may not answer"
+    return f"{spec.get('nodeName')} could not make ready what the notebook needs: {why}"
+
+
+def _remote(spec: Mapping[str, Any]) -> Iterator[str]:
+    """Volumes that come over the network, as people know them."""
+    for each in spec.get("volumes") or ():
+        if "nfs" in each:
+            yield f"{each['nfs'].get('server')}:{each['nfs'].get('path')}"
+        elif "persistentVolumeClaim" in each:
+            yield f"the claim {each['persistentVolumeClaim'].get('claimName')}"
+
+
 def exit_status(pod: Mapping[str, Any]) -> int | None:
     """How the notebook's container ended; None: it has not, or nobody knows."""
     for each in (pod.get("status") or {}).get("containerStatuses") or ():
@@ -80,6 +107,12 @@ def exit_status(pod: Mapping[str, Any]) -> int | None:
             status: int | None = ((each.get("state") or {}).get("terminated") or {}).get("exitCode")
             return status
     return None
+
+
+def _awaits_token(pod: Mapping[str, Any], waiting: Mapping[str, Any]) -> bool:
+    """Whether the kubelet was faster than the Hub, which makes the secret once there is a pod to own it."""
+    name = secret_name((pod.get("metadata") or {}).get("name") or "")
+    return f'"{name}" not found' in (waiting.get("message") or "")
 
 
 def _ends(status: Mapping[str, Any]) -> str:

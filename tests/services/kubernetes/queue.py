@@ -65,9 +65,10 @@ def queue_on(
     *,
     hub_more: str = "",
     manager_more: str = "",
+    hub_kubeconfig: Path | None = None,
     manager_kubeconfig: Path | None = None,
 ) -> Iterator[Site]:
-    """A running site; its notebooks are pods in the namespace of `kubectl`."""
+    """A running site; its notebooks are pods in the namespace of `kubectl`, whose rights all have unless told else."""
     kubeconfig = str(kubectl.kubeconfig)
     nowhere = {
         "display_name": "No such image",
@@ -84,7 +85,8 @@ def queue_on(
     )
     manager = MANAGER.format(kubeconfig=str(manager_kubeconfig or kubeconfig), more=manager_more)
     with (
-        unittest.mock.patch.dict(os.environ, KUBECONFIG=kubeconfig),  # KubeSpawner's client reads it when imported
+        # KubeSpawner's client reads it when imported.
+        unittest.mock.patch.dict(os.environ, KUBECONFIG=str(hub_kubeconfig or kubeconfig)),
         site(hub_more=hub, manager_more=manager) as it,
     ):
         yield it

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from kubernetes_asyncio.client import ApiException
 
 from gpuqueue_spawner.model import Resources
-from gpuqueue_spawner.spawner.errors import InvalidOption
+from gpuqueue_spawner.spawner.errors import InvalidOption, LaunchFailed
 from gpuqueue_spawner.spawner.jobs import JobView, Permit
 from gpuqueue_spawner.spawner.kubernetes import GPUQueueKubeSpawner
 
-KUBECONFIG = """
-apiVersion: v1
-kind: Config
-current-context: nowhere
-contexts: [{name: nowhere, context: {cluster: nowhere, user: nobody}}]
-clusters: [{name: nowhere, cluster: {server: "http://127.0.0.1:9"}}]
-users: [{name: nobody, user: {}}]
-"""
+from .kubespawners import no_cluster, spawner
+
 GPU = "nvidia.com/gpu"
 KEY = "9f86d081884c7d659a2feaa0c55ad015"
 GIB = 2**30
@@ -28,23 +25,7 @@ GIB = 2**30
 
 @pytest.fixture(autouse=True)
 def _nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """KubeSpawner looks for a cluster when it is made; nothing here asks one."""
-    (tmp_path / "kubeconfig").write_text(KUBECONFIG)
-    monkeypatch.setattr(
-        "kubernetes_asyncio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "kubeconfig")
-    )
-
-
-def spawner(**config: Any) -> GPUQueueKubeSpawner:
-    """As the Hub makes one, but for its user and its orm."""
-    options = config.pop("options", {})
-    it = GPUQueueKubeSpawner(_mock=True, **config)
-    it.user_options = options
-    it.user.escaped_name = "mock"
-    it.cmd = ["jupyterhub-singleuser"]
-    it.get_env = dict  # type: ignore[method-assign]
-    it.get_args = list  # type: ignore[method-assign]
-    return it
+    no_cluster(tmp_path, monkeypatch)
 
 
 PROFILES = [
@@ -128,3 +109,73 @@ async def test_the_pod_is_marked_and_pinned_whatever_the_site_s_affinity_is() ->
     }.items() <= labels.items()
     assert required["nodeSelectorTerms"] == [{**term, "matchFields": [here]}]
     assert "nodeName" not in made[-1]["spec"], "the scheduler keeps its say"
+
+
+async def test_the_pod_has_its_token_by_a_secret_that_it_owns() -> None:
+    """Also when the answer to the first request was lost, and a secret of that name stands there already."""
+    it = spawner()
+    it.api_token = "token-of-the-notebook"
+    it.get_env = lambda: {"JUPYTERHUB_API_TOKEN": it.api_token}  # type: ignore[method-assign]
+    permitted(it)
+    made: list[Any] = []
+    secrets: dict[str, Any] = {}
+
+    class Api:
+        api_client = it.api.api_client
+
+        async def create_namespaced_pod(self, namespace: str, pod: Any) -> None:
+            made.append(self.api_client.sanitize_for_serialization(pod))
+
+        async def read_namespaced_pod(self, name: str, namespace: str) -> Any:
+            return SimpleNamespace(metadata=SimpleNamespace(name=name, uid=f"uid-{len(made)}"))
+
+        async def create_namespaced_secret(self, namespace: str, body: Any) -> None:
+            if body["metadata"]["name"] in secrets:
+                raise ApiException(status=409)
+            secrets[body["metadata"]["name"]] = body
+
+        async def delete_namespaced_secret(self, name: str, namespace: str) -> None:
+            del secrets[name]
+
+    it.api = Api()
+    manifest = await it.get_pod_manifest()
+    for _ in range(2):
+        assert await it._make_create_pod_request(manifest, 3)
+
+    assert it.api_token not in json.dumps(made)
+    (secret,) = secrets.values()
+    assert secret["metadata"]["ownerReferences"][0]["uid"] == "uid-2"
+    ((variable),) = made[-1]["spec"]["containers"][0]["env"]
+    reference = variable["valueFrom"]["secretKeyRef"]
+    assert reference["name"] == secret["metadata"]["name"]
+    assert secret["stringData"][reference["key"]] == it.api_token
+
+
+async def test_a_secret_that_may_not_be_made_fails_the_launch_in_the_cluster_s_words() -> None:
+    """And the token is in none of them."""
+    it = spawner()
+
+    class Api:
+        async def create_namespaced_secret(self, namespace: str, body: Any) -> None:
+            error = ApiException(status=403, reason="Forbidden")
+            error.body = json.dumps({"message": 'secrets is forbidden: User "hub" cannot create resource'})
+            raise error
+
+    it.api = Api()
+    with pytest.raises(LaunchFailed, match=r"the secret s could not be made: secrets is forbidden: User"):
+        await it._create_secret({"metadata": {"name": "s"}})
+
+
+async def test_the_pod_is_as_restricted_as_pod_security_wants_it() -> None:
+    """Unless the site says otherwise, as all of KubeSpawner's settings can."""
+    it = spawner()
+    spec = it._document(await it.get_pod_manifest())["spec"]
+
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    own = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    assert spec["containers"][0]["securityContext"] == own
+    theirs = spawner(pod_security_context={"runAsUser": 5}, container_security_context={"runAsGroup": 6})
+    spec = theirs._document(await theirs.get_pod_manifest())["spec"]
+    assert spec["securityContext"] == {"runAsUser": 5}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gpuqueue_spawner.model.pods import INSTANCE, JOB, KEY, LAUNCH
-from gpuqueue_spawner.spawner.pods import exit_status, launch_name, marks, pinned, trouble, unplaced
+from gpuqueue_spawner.spawner.pods import exit_status, launch_name, marks, pinned, trouble, unplaced, unready
 
 KEY_OF_A_JOB = "9f86d081884c7d659a2feaa0c55ad015"
 
@@ -100,3 +100,46 @@ def test_how_the_notebook_ended_is_its_own_container_s_status() -> None:
     assert exit_status(status(containerStatuses=[sidecar, container(terminated={"exitCode": 0})])) == 0
     assert exit_status(status(containerStatuses=[sidecar, container(running={})])) is None
     assert exit_status({}) is None
+
+
+def test_a_pod_that_is_faster_than_its_secret_is_not_given_up() -> None:
+    """The kubelet looks again; a secret of the site's that is not there is another matter."""
+
+    def waits(secret: str) -> dict[str, Any]:
+        waiting = {"reason": "CreateContainerConfigError", "message": f'secret "{secret}" not found'}
+        return {"metadata": {"name": "p"}, **status(phase="Pending", containerStatuses=[container(waiting=waiting)])}
+
+    assert trouble(waits("p-token")) == ""
+    assert trouble(waits("other")) == 'CreateContainerConfigError: secret "other" not found'
+
+
+NFS = {"name": "share", "nfs": {"server": "nfs", "path": "/export"}}
+
+
+def bound(ready: str, *volumes: dict[str, Any]) -> dict[str, Any]:
+    conditions = [{"type": "PodScheduled", "status": "True"}, {"type": "PodReadyToStartContainers", "status": ready}]
+    return {"spec": {"nodeName": "dgx1", "volumes": [*volumes]}, **status(phase="Pending", conditions=conditions)}
+
+
+def test_a_share_that_cannot_be_mounted_is_told_in_the_node_s_words() -> None:
+    """Its last, not what it said on the way there."""
+    said = [
+        {"type": "Normal", "reason": "Scheduled", "message": "Successfully assigned"},
+        {"type": "Warning", "reason": "FailedMount", "message": "mount failed: status 32\nConnection refused"},
+    ]
+
+    assert unready(bound("False", NFS), said) == (
+        "dgx1 could not make ready what the notebook needs: FailedMount: mount failed: status 32 Connection refused"
+    )
+
+
+def test_a_share_that_hangs_is_named() -> None:
+    """The node says nothing for two minutes."""
+    claim = {"name": "data", "persistentVolumeClaim": {"claimName": "data"}}
+
+    assert "Where it mounts nfs:/export, the claim data, that may not answer" in unready(bound("False", NFS, claim))
+
+
+@pytest.mark.parametrize("pod", [bound("True", NFS), status(phase="Pending"), status(conditions=[])])
+def test_a_pod_that_is_ready_or_not_yet_bound_lacks_nothing(pod: dict[str, Any]) -> None:
+    assert unready(pod) == ""

@@ -1,0 +1,119 @@
+"""What a notebook's pod mounts of a share, and the numeric user that it runs as.
+
+Pure. Knows Kubernetes' JSON. Whose folder it is: users.py. Where the settings come from: folders.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .users import Identity
+
+SHARE, SCRATCH = "gpuqueue-share", "gpuqueue-scratch"  #: names of volumes
+_SHARE = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([^\s:/\[\]]+)):(/\S*)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mount:
+    """One folder in the notebook's container."""
+
+    volume: str
+    at: str  #: path in the container
+    folder: str = ""  #: below the volume's top; empty: all of it
+    read_only: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What a pod is to mount besides what the site's own settings say."""
+
+    volumes: tuple[Mapping[str, Any], ...] = ()  #: as in a pod's spec
+    mounts: tuple[Mapping[str, Any], ...] = ()  #: as in a container
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shares:
+    """A site's share, as its settings say."""
+
+    share: str = ""  #: SERVER:/EXPORT, mounted by the node
+    claim: str = ""  #: name of a claim for the same
+    homes: str = ""  #: folder of the share that holds a folder for each user
+    home_at: str = "/home/jovyan"  #: in the container
+    data_sets: Mapping[str, str] = field(default_factory=dict)  #: path in the container, by folder of the share
+    scratch: str = ""  #: size of a folder that goes with the pod; empty: none
+    scratch_at: str = "/scratch"
+
+
+def address(share: str) -> tuple[str, str] | None:
+    """Server and path of SERVER:/EXPORT; None: it is not such a text."""
+    found = _SHARE.fullmatch(share)
+    return (found[1] or found[2], found[3]) if found else None
+
+
+def below(path: str) -> bool:
+    """Whether this is a folder of a share, written so that it leads nowhere else."""
+    return not path.startswith("/") and all(part not in ("", ".", "..") for part in path.split("/"))
+
+
+def wanted(shares: Shares, *, folder: str) -> Wanted:
+    """What somebody's pod mounts.
+
+    :param folder: of that person among all.
+    """
+    volumes: list[Mapping[str, Any]] = []
+    mounts: list[Mount] = []
+    if shares.share or shares.claim:
+        volumes.append({"name": SHARE, **_source(shares)})
+        mounts += _of_share(shares, folder)
+    if shares.scratch:
+        volumes.append({"name": SCRATCH, "emptyDir": {"sizeLimit": shares.scratch}})
+        mounts.append(Mount(volume=SCRATCH, at=shares.scratch_at))
+    return Wanted(volumes=tuple(volumes), mounts=tuple(map(_as_mount, mounts)))
+
+
+def users_of(spec: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    """Container and numeric user, of every container of a pod that is given one."""
+    pod = (spec.get("securityContext") or {}).get("runAsUser")
+    for each in [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]:
+        uid = (each.get("securityContext") or {}).get("runAsUser", pod)
+        if uid is not None:
+            yield each["name"], uid
+
+
+def notebook_user(spec: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """Numeric user and group that the notebook runs as; None: whatever its image says."""
+    pod, own = spec.get("securityContext") or {}, spec["containers"][0].get("securityContext") or {}
+    uid, gid = (own.get(name, pod.get(name)) for name in ("runAsUser", "runAsGroup"))
+    return uid, gid
+
+
+def as_user(context: Mapping[str, Any] | None, who: Identity) -> dict[str, Any]:
+    """A security context, of a pod or a container, that runs as this user."""
+    return {**(context or {}), "runAsUser": who.uid, "runAsGroup": who.gid}
+
+
+def _source(shares: Shares) -> dict[str, Any]:
+    if shares.claim:
+        return {"persistentVolumeClaim": {"claimName": shares.claim}}
+    found = address(shares.share)
+    assert found, "checked where it is set"
+    return {"nfs": {"server": found[0], "path": found[1]}}
+
+
+def _of_share(shares: Shares, folder: str) -> Iterator[Mount]:
+    home = f"{shares.homes}/{folder}" if shares.homes else folder
+    yield Mount(volume=SHARE, at=shares.home_at, folder=home)
+    for name, path in sorted(shares.data_sets.items()):
+        yield Mount(volume=SHARE, at=path, folder=name, read_only=True)
+
+
+def _as_mount(mount: Mount) -> dict[str, Any]:
+    document: dict[str, Any] = {"name": mount.volume, "mountPath": mount.at}
+    if mount.folder:
+        document["subPath"] = mount.folder
+    if mount.read_only:
+        document["readOnly"] = True
+    return document
