@@ -18,7 +18,7 @@ from ..model.resources import InvalidResources
 from .errors import InvalidOption, LaunchFailed, SpawnRefused
 from .homes import HomesAway, HomesRefused, ask_for_folder
 from .users import Identity, directory_identity, folder_name
-from .volumes import Shares, address, as_user, below, notebook_user, users_of, wanted
+from .volumes import Shares, address, as_user, below, folder_owner, notebook_user, users_of, wanted
 
 NOBODYS = "Your folder cannot be made: the directory has no numeric user for you, and this site sets none."
 
@@ -236,7 +236,8 @@ class FoldersMixin(KubeSpawner):  # type: ignore[misc]
         uid, gid = notebook_user(pod["spec"])
         if uid is None:
             raise SpawnRefused(NOBODYS, code="gpuqueue.users.unknown")
-        folder = {"folder": folder_name(self.user.name), "uid": uid, "gid": uid if gid is None else gid}
+        uid, gid = folder_owner(uid, gid)
+        folder = {"folder": folder_name(self.user.name), "uid": uid, "gid": gid}
         try:
             await ask_for_folder(self.homes_url, self.homes_secret_file, folder)
         except HomesAway as away:

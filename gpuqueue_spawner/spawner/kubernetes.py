@@ -18,7 +18,7 @@ from typing import Any
 from jupyterhub.utils import exponential_backoff, maybe_future
 from kubernetes_asyncio.client import ApiException
 from kubespawner import KubeSpawner
-from traitlets import Bool, Float
+from traitlets import Bool, Float, TraitError, validate
 
 from ..model.pods import KEY, LAUNCH, pod_resources
 from ..model.resources import InvalidResources
@@ -78,6 +78,13 @@ class GPUQueueKubeSpawner(QueueingMixin, FoldersMixin):
         """,
     )
 
+    @validate("gone_timeout", "mount_timeout")
+    def _some_seconds(self, proposal: Any) -> float:
+        if not 1 <= proposal.value <= 3600:
+            name = f"{type(self).__name__}.{proposal.trait.name}"
+            raise TraitError(f"{name} is {proposal.value!r}; allowed is 1 to 3600 seconds")
+        return float(proposal.value)
+
     _ended: int | None = None  # exit status of the notebook
 
     async def wish(self) -> Wish:
@@ -117,6 +124,8 @@ class GPUQueueKubeSpawner(QueueingMixin, FoldersMixin):
                 if not start.done():
                     raise LaunchFailed(beside[0].result())
                 return start.result()
+            except ApiException as error:
+                raise LaunchFailed(f"the cluster refused it: {_said(error)}") from None
             finally:
                 for task in (start, *beside):
                     task.cancel()

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .users import Identity
+from .users import SMALLEST_GROUP, Identity
 
 SHARE, SCRATCH = "gpuqueue-share", "gpuqueue-scratch"  #: names of volumes
 _SHARE = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([^\s:/\[\]]+)):(/\S*)")
@@ -88,6 +88,11 @@ def notebook_user(spec: Mapping[str, Any]) -> tuple[int | None, int | None]:
     pod, own = spec.get("securityContext") or {}, spec["containers"][0].get("securityContext") or {}
     uid, gid = (own.get(name, pod.get(name)) for name in ("runAsUser", "runAsGroup"))
     return uid, gid
+
+
+def folder_owner(uid: int, gid: int | None) -> tuple[int, int]:
+    """Numeric user and group of a person's folder: no group of the system's, such as root's of images for any user."""
+    return uid, uid if gid is None or gid < SMALLEST_GROUP else gid
 
 
 def as_user(context: Mapping[str, Any] | None, who: Identity) -> dict[str, Any]:

@@ -122,6 +122,8 @@ async def test_home_data_and_scratch_are_mounted_beside_the_site_s_own() -> None
         ("scratch_path", "scratch"),
         ("scratch_size", "a lot"),
         ("scratch_size", "0"),
+        ("mount_timeout", 0.0),
+        ("gone_timeout", -1.0),
     ],
 )
 def test_a_setting_that_cannot_be_is_refused_with_its_name(name: str, value: object) -> None:

@@ -166,6 +166,26 @@ async def test_a_secret_that_may_not_be_made_fails_the_launch_in_the_cluster_s_w
         await it._create_secret({"metadata": {"name": "s"}})
 
 
+async def test_a_pod_that_the_cluster_refuses_is_told_in_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not as the client's exception, whose headers come first."""
+    it = spawner()
+    permit = permitted(it)
+    refused = ApiException(status=403, reason="Forbidden")
+    refused.body = json.dumps({"message": 'pods "x" is forbidden: violates PodSecurity "restricted:latest"'})
+
+    async def nothing(*_: Any) -> None:
+        return None
+
+    async def start() -> None:
+        raise refused
+
+    monkeypatch.setattr(it, "_end_earlier", nothing)
+    monkeypatch.setattr(it, "_tell_events", nothing)
+    monkeypatch.setattr("kubespawner.KubeSpawner.start", lambda _: start())
+    with pytest.raises(LaunchFailed, match='the cluster refused it: pods "x" is forbidden: violates PodSecurity'):
+        await it.launch(permit)
+
+
 async def test_the_pod_is_as_restricted_as_pod_security_wants_it() -> None:
     """Unless the site says otherwise, as all of KubeSpawner's settings can."""
     it = spawner()

@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuqueue_spawner.spawner.users import Identity
-from gpuqueue_spawner.spawner.volumes import Shares, address, as_user, below, notebook_user, users_of, wanted
+from gpuqueue_spawner.spawner.volumes import (
+    Shares,
+    address,
+    as_user,
+    below,
+    folder_owner,
+    notebook_user,
+    users_of,
+    wanted,
+)
 
 NFS = Shares(share="nfs.example.org:/export/dgx", homes="storage/share")
 
@@ -96,3 +105,8 @@ def test_the_numbers_of_a_person_are_added_to_what_the_site_says() -> None:
         "runAsNonRoot": True,
     }
     assert as_user(None, who) == {"runAsUser": 4321, "runAsGroup": 4322}
+
+
+@pytest.mark.parametrize(("gid", "group"), [(4322, 4322), (100, 100), (None, 4321), (0, 4321), (99, 4321)])
+def test_a_folder_is_never_given_to_a_group_of_the_system(gid: int | None, group: int) -> None:
+    assert folder_owner(4321, gid) == (4321, group)
