@@ -22,9 +22,12 @@ GROUPS = f"ou=groups,{directory.BASE}"
 
 
 class Slapd:
-    """One directory. Its entries are LDIF texts, as gpuqueue_spawner.cli.directory makes them."""
+    """One directory. Its entries are LDIF texts, as gpuqueue_spawner.cli.directory makes them.
 
-    def __init__(self, folder: Path, *entries: str) -> None:
+    :param pair: files of a certificate and its key: it then takes TLS, when asked for on the same port.
+    """
+
+    def __init__(self, folder: Path, *entries: str, pair: tuple[Path, Path] | None = None) -> None:
         if not directory.available():
             raise MissingProgram("slapd", "slapd ldap-utils")
         self.port = free_port()
@@ -35,6 +38,8 @@ class Slapd:
             f'rootdn "{directory.ADMIN}"\n',
             f'rootdn "{directory.ADMIN}"\nrootpw {directory.hashed(ADMIN_PASSWORD)}\n',
         )
+        if pair:
+            words = f"TLSCertificateFile {pair[0]}\nTLSCertificateKeyFile {pair[1]}\n{words}"
         configuration.write_text(words)
         self.program = Program("slapd", directory.command(folder / "ldap", self.port), folder / "slapd.log")
 
@@ -72,10 +77,10 @@ class Slapd:
 
 
 @contextlib.contextmanager
-def slapd(*entries: str) -> Iterator[Slapd]:
+def slapd(*entries: str, pair: tuple[Path, Path] | None = None) -> Iterator[Slapd]:
     """A running directory in a folder of its own; gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="gpuqueue-slapd-"))
-    it = Slapd(folder, *entries)
+    it = Slapd(folder, *entries, pair=pair)
     try:
         it.start()
         yield it
