@@ -59,6 +59,11 @@ class PostgreSQL(DatabaseServer):
             connection.execute("DROP SCHEMA public CASCADE")
             connection.execute("CREATE SCHEMA public")
 
+    def tool(self, *command: str | Path) -> None:
+        """Run one of its own programs, such as pg_dump."""
+        name, *arguments = command
+        self._run(_binaries() / name, *map(str, arguments))
+
     def address(self, name: str) -> str:
         """The address of a database."""
         return f"postgresql://gpuqueue@/{name}?host={self.folder}"

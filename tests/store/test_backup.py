@@ -1,4 +1,4 @@
-"""A copy of a SQLite database that is being written is the queue at one moment."""
+"""A copy of a database is the queue at one moment: of SQLite our own, of PostgreSQL its own."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pytest
 
 from gpuqueue_spawner.model import Event
 from gpuqueue_spawner.store import BackupRefused, Store, StoreUnavailable
+from tests.services.postgresql import PostgreSQL
 
-from .builders import everything, lead, on, queued, rows
+from .builders import admitted, everything, lead, on, queued, rows
 
 
 @pytest.fixture
@@ -132,3 +133,24 @@ def test_other_databases_are_left_to_their_own_tools() -> None:
     """A clear refusal that names the tool."""
     with closing(Store("postgresql://host/queue")) as store, pytest.raises(BackupRefused, match="pg_dump"):
         store.backup(Path("copy"))
+
+
+def test_dump_of_postgresql_brings_everything_back_as_the_guide_says(postgresql_server: PostgreSQL) -> None:
+    """Over what was written since, in one transaction; and the queue goes on with it."""
+    address, dump = postgresql_server.database(), postgresql_server.folder / "gpuqueue.dump"
+    with closing(Store(address)) as store:
+        store.upgrade()
+        fence = lead(store)
+        admitted(store, fence, "alice")
+        queued(store, fence, "bob")
+        before = everything(address)
+        postgresql_server.tool("pg_dump", "--format=custom", f"--file={dump}", address)
+        queued(store, fence, "carol")
+
+    how = ("--clean", "--if-exists", "--single-transaction")
+    postgresql_server.tool("pg_restore", *how, f"--dbname={address}", dump)
+
+    assert everything(address) == before
+    with closing(Store(address)) as store:
+        store.check()
+        assert queued(store, lead(store), "dan").id == 3
