@@ -29,12 +29,13 @@ WHAT_HELPS = {
 }
 
 ENDS = {
-    End.COMPLETED: "The work said that it is done. Kept for batch jobs; no notebook ends like this today.",
+    End.COMPLETED: "Its notebook ended by itself with exit status 0, as with *File > Shut Down*; or nobody learned how "
+    "it ended. The message says which.",
     End.STOPPED: "Its owner or the GPU team stopped a server that was starting or running.",
     End.CANCELLED: "It was withdrawn while it had no process.",
     End.EXPIRED: "Its lease was over, and its owner had been warned.",
     End.RECLAIMED: "Its GPUs were idle. Kept for a later version; nothing is reclaimed today.",
-    End.FAILED: "The notebook could not be started, or its process ended by itself. The message says which.",
+    End.FAILED: "The notebook could not be started, or ended by itself with a fault. The message says which.",
     End.REJECTED: "It can never start: its user is gone from JupyterHub.",
 }
 
