@@ -1,6 +1,0 @@
-"""Makes docs/generators importable, as Sphinx does."""
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[3] / "docs"))
