@@ -11,9 +11,11 @@ from generators.proofs import ROOT, pages
 
 from gpuqueue_spawner.cli import COMMANDS
 
+from .configurations import PROGRAMS
 from .snippets import commands
 
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)\s#]+)(?:#[\w-]+)?\)")
+SETTING = re.compile(r"`c\.(\w+)\.(\w+)")
 SAID = re.compile(r"`gpuqueue ([a-z][a-z-]+)([^`]*)`")
 PAGES = sorted(pages())
 
@@ -43,6 +45,14 @@ def test_every_command_within_a_sentence_exists(page: Path) -> None:
     for name, rest in SAID.findall(page.read_text(encoding="utf-8")):
         if name not in ("NAME", "COMMAND"):
             assert not _known(name, rest.split())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_setting_within_a_sentence_exists(page: Path) -> None:
+    """As c.Class.name; of either program."""
+    for section, name in SETTING.findall(page.read_text(encoding="utf-8")):
+        readers = [program[section] for program in PROGRAMS.values() if section in program]
+        assert any(name in reader.class_trait_names(config=True) for reader in readers), f"c.{section}.{name}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
