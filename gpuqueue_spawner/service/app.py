@@ -34,7 +34,7 @@ from ..store import InvalidDatabase, SchemaMismatch, Store, StoreUnavailable
 from ..store.errors import UPGRADE
 from .availability import Tickets
 from .bodies import READ_LIMIT, READ_S, Shortened
-from .public import HUB_STATIC
+from .public import HUB_STATIC, Health
 from .routes import application
 from .secret import Secret, read_private
 from .settings import unread
@@ -385,6 +385,6 @@ def _log_to_stderr(level: Any) -> None:
 
 def _log_request(handler: Any) -> None:
     """One line for what failed; what went well is told by the event it caused. Paths only: queries hold tickets."""
-    if handler.get_status() >= 500:
+    if handler.get_status() >= 500 and not isinstance(handler, Health):  # who stands by says so every other second
         path = urlsplit(handler.request.uri).path
         log.warning("%s %s -> %s", handler.request.method, path, handler.get_status())

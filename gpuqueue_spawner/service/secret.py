@@ -1,11 +1,18 @@
-"""A shared secret, kept in a file of mode 0600, compared without telling how much of it was right."""
+"""A shared secret, kept in a private file, compared without telling how much of it was right.
+
+Knows modes and owners of files. What the secrets are for: app.py.
+"""
 
 from __future__ import annotations
 
 import hmac
 import os
 import secrets
+import stat
+from collections.abc import Collection
 from pathlib import Path
+
+ALLOWED = "allowed is mode 0600, and 0640 for a file of root's whose group this process, not root itself, is in"
 
 
 class Secret:
@@ -42,6 +49,18 @@ def read_private(path: Path) -> bytes:
     :raises ValueError: it is readable by others.
     :raises OSError: it cannot be read.
     """
-    if path.stat().st_mode & 0o077:
-        raise ValueError(f"{path} holds a secret and may be read by others; allowed is mode 0600")
+    if not is_private(path.stat(), user=os.geteuid(), groups={os.getegid(), *os.getgroups()}):
+        raise ValueError(f"{path} holds a secret and may be read by others; {ALLOWED}")
     return path.read_bytes().strip()
+
+
+def is_private(file: os.stat_result, *, user: int, groups: Collection[int]) -> bool:
+    """Whether its owner alone reads it, or it is root's, who let a group of this process read it.
+
+    The latter is how a cluster gives a secret to a pod whose user is not root. Such a file is no process's but root's to
+    open wider, and who is in the group was root's choice as well.
+    """
+    open_to = stat.S_IMODE(file.st_mode) & (stat.S_IRWXG | stat.S_IRWXO)
+    if not open_to:
+        return True
+    return open_to == stat.S_IRGRP and file.st_uid == 0 and user != 0 and file.st_gid in groups

@@ -45,7 +45,7 @@ class Recipe:
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe(name="hub", files=PACKAGE),
+        Recipe(name="hub", files=(*PACKAGE, "hub_config/jupyterhub_kubernetes.py")),
         Recipe(name="proxy"),
         Recipe(name="manager", files=PACKAGE),
         Recipe(name="notebook"),

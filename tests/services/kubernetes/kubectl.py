@@ -42,10 +42,10 @@ class Kubectl:
         """Run it; returns what it printed, fails with what it complained about."""
         return run(*self.command(f"--request-timeout={REQUEST_S}s", *arguments), text=text, within=within)
 
-    def tried(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def tried(self, *arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run it where it may fail."""
         command = self.command(f"--request-timeout={REQUEST_S}s", *arguments)
-        return subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_S)
+        return subprocess.run(command, input=text, capture_output=True, text=True, timeout=COMMAND_S)
 
     def apply(self, *objects: Object) -> None:
         """Make or change objects."""

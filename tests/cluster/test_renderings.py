@@ -1,0 +1,181 @@
+"""What the chart makes of values: taken by a real API server, refused where a value is none, and no word of it wrong."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.services.kubernetes.chart import Values, refused, rendered
+from tests.services.kubernetes.cluster import Cluster
+from tests.services.kubernetes.kubectl import Kubectl, Object
+
+LDAP = {"server_address": "ldap.example.org", "bind_dn_template": ["uid={username},ou=people,dc=example,dc=org"]}
+SERVER = {"kind": "external", "existingSecret": "database"}
+VARIATIONS: dict[str, dict[str, Any]] = {
+    "nothing set": {},
+    "a database server": {"database": SERVER},
+    "three managers": {"database": SERVER, "manager": {"replicas": 3}},
+    "another hub": {"hub": {"enabled": False}, "database": SERVER},
+    "a directory": {"hub": {"config": {"GPUQueueLDAPAuthenticator": LDAP}, "adminGroups": ["DGX-Admins"]}},
+    "an own secret": {"secrets": {"existingSecret": "ours"}},
+    "an ingress": {
+        "baseUrl": "/jupyter/",
+        "proxy": {"ingress": {"enabled": True, "host": "hub.example.org", "tlsSecret": "tls", "className": "nginx"}},
+    },
+    "a node port": {"proxy": {"service": {"type": "NodePort", "nodePort": 30080}}},
+    "homes": {"storage": {"type": "claim", "claim": "homes"}},
+    "own volumes": {
+        "database": {"volume": {"existingClaim": "queue"}},
+        "hub": {"volume": {"existingClaim": "hub"}, "database": {"existingSecret": "hub-database"}},
+    },
+    "networks": {
+        "networkPolicy": {
+            "prometheus": {"namespace": "monitoring", "podLabels": {"app": "prometheus"}},
+            "apiServer": {"ports": [6443], "cidrs": ["10.0.0.1/32"]},
+            "proxy": {"cidrs": ["192.0.2.0/24"]},
+        }
+    },
+    "no policies": {"networkPolicy": {"enabled": False}},
+    "openshift": {"securityContext": {"runAsUser": None, "fsGroup": None}},
+    "placed": {
+        part: {
+            "nodeSelector": {"role": "service"},
+            "tolerations": [{"key": "service", "operator": "Exists", "effect": "NoSchedule"}],
+            "priorityClassName": "system-cluster-critical",
+        }
+        for part in ("manager", "hub", "proxy")
+    },
+    "settings": {
+        "manager": {"config": {"Policy": {"gpus": 8}, "KubernetesCapacity": {"max_age": 60.0}}},
+        "hub": {"extraConfig": "c.JupyterHub.log_level = 'DEBUG'\n", "extraSecret": "extra"},
+        "rbac": {"patchNodes": True},
+        "images": {"pullSecrets": ["registry"]},
+    },
+}
+WRONG: dict[str, tuple[Values, str]] = {
+    "a typo": ({"hub": {"namedServer": 3}}, "'namedServer' not allowed"),
+    "a typo at the top": ({"noteboks": {}}, "'noteboks' not allowed"),
+    "a typo in a setting": ({"manager": {"config": {"Policy": {"gpu": 8}}}}, "'gpus'"),
+    "a section that is none": ({"hub": {"config": {"LDAP": {}}}}, "'LDAP' not allowed"),
+    "a word for a number": ({"notebooks": {"gpuCounts": ["two"]}}, "want integer"),
+    "two managers of one file": ({"manager": {"replicas": 2}}, "/manager/replicas"),
+    "a server without its address": ({"database": {"kind": "external"}}, "/database/existingSecret"),
+    "an ingress without its name": ({"proxy": {"ingress": {"enabled": True}}}, "/proxy/ingress/host"),
+    "a claim without its name": ({"storage": {"type": "claim"}}, "/storage/claim"),
+    "a path without its end": ({"baseUrl": "/jupyter"}, "/baseUrl"),
+    "everybody's numbers": ({"notebooks": {"uid": 0}}, "/notebooks/uid"),
+}
+
+
+@pytest.fixture(scope="module")
+def kubectl(any_cluster: Cluster) -> Iterator[Kubectl]:
+    """A namespace that warns of pods that "restricted" does not admit."""
+    name = "renderings"
+    any_cluster.kubectl("create", "namespace", name)
+    any_cluster.kubectl("label", "namespace", name, "pod-security.kubernetes.io/warn=restricted")
+    yield any_cluster.kubectl.within(name)
+    any_cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+def of(objects: list[Object], kind: str, name: str) -> Object:
+    (found,) = (each for each in objects if each["kind"] == kind and each["metadata"]["name"] == name)
+    return found
+
+
+@pytest.mark.parametrize("variation", VARIATIONS)
+def test_every_rendering_is_taken_by_the_api_server(variation: str, kubectl: Kubectl) -> None:
+    """Without a warning: nothing is out of date, and every pod is one that Pod Security "restricted" admits."""
+    values = VARIATIONS[variation]
+    assert refused(values) == ""
+    here = {"notebooks": {"namespace": {"name": kubectl.namespace, "create": False}}}
+
+    objects = rendered(values | here, namespace=kubectl.namespace)
+    taken = Kubectl(kubectl.kubeconfig).tried(
+        *("apply", "--dry-run=server", f"--namespace={kubectl.namespace}", "--filename=-"),
+        text="\n---\n".join(map(json.dumps, objects)),
+    )
+
+    assert taken.returncode == 0, taken.stderr
+    assert taken.stderr == ""
+    assert len(taken.stdout.splitlines()) == len(objects)
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_values_that_cannot_be_are_refused_in_words(wrong: str) -> None:
+    values, words = WRONG[wrong]
+
+    assert words in refused(values)
+
+
+def test_two_renderings_agree_but_for_what_is_made_by_chance() -> None:
+    """With a secret of the site's own there is none of that: tools that compare renderings see no change."""
+    values = VARIATIONS["an own secret"] | {"database": SERVER}
+
+    assert rendered(values) == rendered(values)
+
+
+def test_the_manager_may_list_and_watch_nodes_and_pods_and_nothing_else() -> None:
+    def rules(values: Values) -> list[Object]:
+        rules: list[Object] = of(rendered(values), "ClusterRole", "hub-gpuqueue-manager")["rules"]
+        return rules
+
+    least = {"apiGroups": [""], "resources": ["nodes", "pods"], "verbs": ["list", "watch"]}
+    assert rules({}) == [least]
+    assert rules({"rbac": {"patchNodes": True}}) == [
+        least,
+        {"apiGroups": [""], "resources": ["nodes"], "verbs": ["patch"]},
+    ]
+
+
+def test_only_proxy_hub_and_prometheus_reach_the_manager() -> None:
+    objects = rendered(VARIATIONS["networks"])
+
+    spec = of(objects, "NetworkPolicy", "gpuqueue-manager")["spec"]
+    (rule,) = spec["ingress"]
+    components = [
+        each["podSelector"]["matchLabels"].get("app.kubernetes.io/component")
+        for each in rule["from"]
+        if "namespaceSelector" not in each
+    ]
+    assert components == ["hub", "proxy"]
+    (outside,) = (each for each in rule["from"] if "namespaceSelector" in each)
+    assert outside["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "monitoring"}
+    assert outside["podSelector"]["matchLabels"] == {"app": "prometheus"}
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+
+
+def test_every_selector_finds_the_pods_that_it_means() -> None:
+    """Services, policies and budgets by the labels that the pods really have."""
+    objects = rendered({"database": SERVER})
+    labels = [each["spec"]["template"]["metadata"]["labels"] for each in objects if each["kind"] == "Deployment"]
+
+    def selectors(found: Any) -> Iterator[dict[str, str]]:
+        if isinstance(found, dict):
+            for key, value in found.items():
+                if key in ("matchLabels", "selector") and "app.kubernetes.io/name" in value:
+                    yield value
+                else:
+                    yield from selectors(value)
+        elif isinstance(found, list):
+            yield from itertools.chain.from_iterable(map(selectors, found))
+
+    wanted = list(selectors(objects))
+    assert len(wanted) > 12
+    for each in wanted:
+        assert sum(each.items() <= pod.items() for pod in labels) == 1, each
+
+
+def test_no_secret_is_in_what_everybody_may_read() -> None:
+    objects = rendered({})
+    (secret,) = (each for each in objects if each["kind"] == "Secret")
+    others = json.dumps([each for each in objects if each["kind"] != "Secret"])
+
+    assert len(secret["data"]) == 7
+    for value in secret["data"].values():
+        assert value not in others
+
+
