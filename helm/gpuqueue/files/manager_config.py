@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-FOLDER = Path(__file__).parent if "__file__" in globals() else Path("/etc/gpuqueue")
+FOLDER = Path("/etc/gpuqueue")
 VALUES = json.loads((FOLDER / "values.json").read_text())
 SECRETS = FOLDER / "secrets"
 
@@ -20,5 +20,8 @@ c.ManagerApp.named_servers = VALUES["named_servers"]
 c.ManagerApp.help_url = VALUES["help_url"]
 c.ManagerApp.upgrade_db = VALUES["upgrade_db"]  # a database on a server is upgraded by a job, before
 c.ManagerApp.capacity_class = "gpuqueue_spawner.capacity.KubernetesCapacity"
+if VALUES["max_hours"]:  # as long as this chart's Hub offers
+    c.Policy.max_lease = VALUES["max_hours"] * 3600.0
+c.KubernetesCapacity.tolerated_taints.extend(VALUES["tolerated_taints"])  # those of the notebooks' pods
 for section, settings in VALUES["config"].items():
     c[section].update(settings)

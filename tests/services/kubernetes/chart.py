@@ -28,7 +28,6 @@ from .namespaces import TREE, run
 
 CHART = TREE / "helm/gpuqueue"
 RELEASE = "gpuqueue"  #: also what names begin with
-NOTEBOOKS = "gpuqueue-notebooks"
 UP_S = 180
 VOLUMES = "/var/lib/gpuqueue-test-volumes"  #: on the first node
 Values = Mapping[str, Any]
@@ -92,7 +91,7 @@ class Installed:
     @property
     def notebooks(self) -> Kubectl:
         """In the notebooks' namespace."""
-        return self.kubectl.within(NOTEBOOKS)
+        return self.kubectl.within(self.values["notebooks"]["namespace"]["name"])
 
     @property
     def url(self) -> str:
@@ -107,8 +106,8 @@ class Installed:
         return run("helm", *arguments, *where, *given, text=json.dumps(values or {}), within=600)
 
     def install(self, **changed: Any) -> str:
-        """Install it, or upgrade it to other values; returns its notes."""
-        self.values |= changed
+        """Install it, or upgrade it, with other values in these sections; returns its notes."""
+        self.values |= {name: self.values.get(name, {}) | values for name, values in changed.items()}
         return self.helm("upgrade", "--install", RELEASE, str(CHART), values=self.values)
 
     def uninstall(self) -> None:
@@ -161,7 +160,7 @@ class Installed:
         return "\n".join(parts)
 
 
-def values_for(cluster: Cluster) -> dict[str, Any]:
+def values_for(cluster: Cluster, namespace: str) -> dict[str, Any]:
     """Small enough for this machine, with its own images and a login by one password."""
     little: dict[str, Any] = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {}}
 
@@ -174,7 +173,11 @@ def values_for(cluster: Cluster) -> dict[str, Any]:
         "hub": {"extraConfig": HUB, "extraSecret": "test", "resources": little},
         "manager": {"resources": little},
         "proxy": {"resources": little},
-        "notebooks": {"perGpu": {"cpu": 0.01, "memory": "16M"}, "withoutGpu": {"cpu": 0.01, "memory": "64M"}},
+        "notebooks": {
+            "namespace": {"name": f"{namespace}-notebooks"},
+            "perGpu": {"cpu": 0.01, "memory": "16M"},
+            "withoutGpu": {"cpu": 0.01, "memory": "64M"},
+        },
     }
 
 
@@ -188,7 +191,7 @@ def chart_in(cluster: Cluster, namespace: str, *, database: str = "", **more: An
         more["database"] = {"kind": "external", "existingSecret": "database"}
     cluster.kubectl("create", "namespace", namespace)
     cluster.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
-    it = Installed(cluster=cluster, kubectl=cluster.kubectl.within(namespace), values=values_for(cluster) | more)
+    it = Installed(cluster=cluster, kubectl=cluster.kubectl.within(namespace), values=values_for(cluster, namespace) | more)
     it.kubectl("create", "secret", "generic", "test", f"--from-literal=test-token={it.test_token}")
     it.kubectl("create", "secret", "generic", "database", f"--from-literal=url={database}")
     try:
@@ -197,7 +200,7 @@ def chart_in(cluster: Cluster, namespace: str, *, database: str = "", **more: An
         it.wait()
         yield it
     finally:
-        for each in (namespace, NOTEBOOKS):
+        for each in (namespace, f"{namespace}-notebooks"):
             cluster.kubectl("delete", "namespace", each, "--ignore-not-found", "--wait", "--timeout=120s", within=150)
         for kind in ("clusterrole", "clusterrolebinding"):
             cluster.kubectl("delete", kind, f"{namespace}-{RELEASE}-manager", "--ignore-not-found")
