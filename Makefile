@@ -1,7 +1,7 @@
 # The two commands of this project are `make demo` and `make test`; scripts/with sets up what each needs.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs clean
+.PHONY: help demo cluster test check docs clean
 
 # The order in which `make test` runs the tiers. The tier `cluster` is run by name: see CONTRIBUTING.md.
 TIERS := unit store hub browser
@@ -12,6 +12,7 @@ ARGS ?=
 
 help:
 	@echo 'make demo     JupyterHub with the GPU queue on this machine (PORT=8000 GPUS=8 FRESH=1; TOUR=1: with a scripted visitor)'
+	@echo 'make cluster  a real Kubernetes on this machine with the chart installed, until Ctrl-C (PORT=8000; as root)'
 	@echo 'make test     every test (TIER="$(TIERS)", ARGS="-k name")'
 	@echo 'make check    format, lint, types, layers, docs'
 	@echo 'make docs     the documentation, in docs/_build/html'
@@ -20,6 +21,9 @@ help:
 demo:
 	@exec scripts/with $(if $(TOUR),test,demo) proxy 'slapd?' $(if $(TOUR),'chromium?') -- gpuqueue $(if $(TOUR),tour,demo) \
 	  --port '$(PORT)' $(if $(GPUS),--gpus '$(GPUS)') $(if $(TOUR),,$(if $(FRESH),--fresh))
+
+cluster:
+	@exec scripts/with test cluster postgresql -- python -m tests.services.kubernetes.show --port '$(PORT)'
 
 test:
 	@exec scripts/tests $(TIER) -- $(ARGS)

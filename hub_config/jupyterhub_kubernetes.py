@@ -72,6 +72,7 @@ if "GPUQueueLDAPAuthenticator" in SITE["config"]:
     c.JupyterHub.authenticator_class = "gpuqueue-ldap"
 c.Authenticator.username_pattern = r"^[a-z][a-z0-9_.]*\Z"  # no "-": it joins user and server names in places
 
+
 # ---- what people can ask for -----------------------------------------------------------------------------------------
 def with_gpus(count):
     """A choice of so many GPUs, with their share of processors and memory."""
@@ -164,7 +165,7 @@ extra = Path(os.environ.get("GPUQUEUE_EXTRA_CONFIG", FOLDER / "extra_config.py")
 if extra.exists():
     exec(compile(extra.read_text(), str(extra), "exec"))  # noqa: S102  # the admin's own file, as this one is
 
-# ---- the queue: at the end, as it adds to what is there ----------------------------------------------------------------
+# ---- the queue: at the end, as it adds to what is there --------------------------------------------------------------
 configure(
     c,
     manager_url=SITE["manager_url"],

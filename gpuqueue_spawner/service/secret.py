@@ -57,8 +57,8 @@ def read_private(path: Path) -> bytes:
 def is_private(file: os.stat_result, *, user: int, groups: Collection[int]) -> bool:
     """Whether its owner alone reads it, or it is root's, who let a group of this process read it.
 
-    The latter is how a cluster gives a secret to a pod whose user is not root. Such a file is no process's but root's to
-    open wider, and who is in the group was root's choice as well.
+    The latter is how a cluster gives a secret to a pod whose user is not root. Only root can open it wider, and only
+    root says who is in a group.
     """
     open_to = stat.S_IMODE(file.st_mode) & (stat.S_IRWXG | stat.S_IRWXO)
     if not open_to:

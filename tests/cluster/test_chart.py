@@ -1,4 +1,4 @@
-"""The chart installed in a real cluster: Hub, proxy and two managers as pods, and notebooks that wait in their queue."""
+"""The chart in a real cluster: Hub, proxy and two managers as pods, and notebooks that wait in their queue."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_a_drained_node_gets_the_leader_away_and_not_both_managers(house: Instal
     first = leaders(house)
     assert len(first) == 1
     assert len(house.pods("manager")) == 2
-    (other,) = ({each["metadata"]["name"] for each in house.pods("manager")} - {*first})
+    (other,) = {each["metadata"]["name"] for each in house.pods("manager")} - {*first}
 
     assert evicted(house, first[0])
     assert not evicted(house, other), "until it leads, it is the last one"

@@ -1,4 +1,4 @@
-"""What the chart makes of values: taken by a real API server, refused where a value is none, and no word of it wrong."""
+"""What the chart makes of values: taken by a real API server, and refused where a value is none."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.services.kubernetes.chart import Values, refused, rendered
+from tests.services.kubernetes.chart import Values, notes, refused, rendered
 from tests.services.kubernetes.cluster import Cluster
 from tests.services.kubernetes.kubectl import Kubectl, Object
 
@@ -179,3 +179,20 @@ def test_no_secret_is_in_what_everybody_may_read() -> None:
         assert value not in others
 
 
+@pytest.mark.parametrize(
+    ("values", "said", "unsaid"),
+    [
+        ({}, "NOBODY CAN LOG IN YET", "stands by"),
+        (VARIATIONS["a directory"], "Files of notebooks are gone", "NOBODY CAN LOG IN YET"),
+        (VARIATIONS["homes"], "Nobody is an admin of the queue yet", "Files of notebooks are gone"),
+        (VARIATIONS["an ingress"], "https://hub.example.org/jupyter/\n", "port-forward"),
+        (VARIATIONS["a database server"], "the other stands by and is not", "Tell your Hub"),
+        (VARIATIONS["another hub"], "secret gpuqueue, key service-token", "Open the Hub"),
+    ],
+    ids=["nothing set", "a directory", "homes", "an ingress", "two managers", "another hub"],
+)
+def test_the_notes_say_what_is_missing_and_what_is_next(values: Values, said: str, unsaid: str) -> None:
+    found = notes(values)
+
+    assert said in found
+    assert unsaid not in found

@@ -49,7 +49,8 @@ def rendered(values: Values, *, namespace: str = "hub", kubeconfig: Path | None 
     """What the chart makes of these values; refused ones fail with helm's words. With a cluster, as it would now."""
     asking = ["--dry-run=server", f"--kubeconfig={kubeconfig}"] if kubeconfig else []
     text = run(
-        *("helm", "template", RELEASE, CHART, f"--namespace={namespace}", "--values=-", *asking), text=json.dumps(values)
+        *("helm", "template", RELEASE, CHART, f"--namespace={namespace}", "--values=-", *asking),
+        text=json.dumps(values),
     )
     return [each for each in yaml.safe_load_all(text) if each]
 
@@ -59,6 +60,12 @@ def refused(values: Values) -> str:
     command = ["helm", "lint", "--strict", str(CHART), "--values=-"]
     done = subprocess.run(command, input=json.dumps(values), capture_output=True, text=True)
     return done.stdout + done.stderr if done.returncode else ""
+
+
+def notes(values: Values) -> str:
+    """What an administrator reads after it was installed."""
+    command = ("helm", "install", RELEASE, CHART, "--namespace=hub", "--dry-run=client", "--values=-")
+    return run(*command, text=json.dumps(values)).partition("\nNOTES:\n")[2]
 
 
 class Networked(PostgreSQL):
@@ -125,7 +132,7 @@ class Installed:
         return [each for each in found if "deletionTimestamp" not in each["metadata"]]
 
     def wait(self, *, within: float = UP_S) -> None:
-        """Wait until every part is of the newest values, and Hub and queue answer through the proxy and know each other."""
+        """Wait until every part is of the newest values, and Hub and queue answer and know each other."""
 
         def well() -> bool:
             with contextlib.suppress(requests.RequestException):
@@ -135,7 +142,9 @@ class Installed:
             return False
 
         for part in ("proxy", "hub"):
-            self.kubectl("rollout", "status", f"deployment/{RELEASE}-{part}", f"--timeout={within}s", within=within + 10)
+            self.kubectl(
+                "rollout", "status", f"deployment/{RELEASE}-{part}", f"--timeout={within}s", within=within + 10
+            )
         until(self._managers_are_new, within=within, what="the managers are of the newest values", story=self.story)
         until(well, within=within, what="the site is up", story=self.story)
 
@@ -181,24 +190,32 @@ def values_for(cluster: Cluster, namespace: str) -> dict[str, Any]:
     }
 
 
-@contextlib.contextmanager
-def chart_in(cluster: Cluster, namespace: str, *, database: str = "", **more: Any) -> Iterator[Installed]:
-    """The chart, installed with what an administrator makes beforehand; gone afterwards, with everything it keeps.
+def install(cluster: Cluster, namespace: str, *, database: str = "", **more: Any) -> Installed:
+    """Install the chart, with what an administrator makes beforehand, and wait until it is up.
 
     :param database: address of the queue's, as pods reach it; else it is a file on a volume.
     """
+    values = values_for(cluster, namespace)
+    for section, changed in more.items():
+        values[section] = values.get(section, {}) | changed
     if database:
-        more["database"] = {"kind": "external", "existingSecret": "database"}
+        values["database"] = {"kind": "external", "existingSecret": "database"}
     cluster.kubectl("create", "namespace", namespace)
     cluster.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
-    it = Installed(cluster=cluster, kubectl=cluster.kubectl.within(namespace), values=values_for(cluster, namespace) | more)
+    it = Installed(cluster=cluster, kubectl=cluster.kubectl.within(namespace), values=values)
     it.kubectl("create", "secret", "generic", "test", f"--from-literal=test-token={it.test_token}")
     it.kubectl("create", "secret", "generic", "database", f"--from-literal=url={database}")
+    _make_volumes(cluster, namespace, "hub", "manager")
+    it.install()
+    it.wait()
+    return it
+
+
+@contextlib.contextmanager
+def chart_in(cluster: Cluster, namespace: str, **more: Any) -> Iterator[Installed]:
+    """The chart, installed; gone afterwards, with everything that it keeps."""
     try:
-        _make_volumes(cluster, namespace, "hub", "manager")
-        it.install()
-        it.wait()
-        yield it
+        yield install(cluster, namespace, **more)
     finally:
         for each in (namespace, f"{namespace}-notebooks"):
             cluster.kubectl("delete", "namespace", each, "--ignore-not-found", "--wait", "--timeout=120s", within=150)
