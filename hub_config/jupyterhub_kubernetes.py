@@ -61,6 +61,9 @@ c.JupyterHub.hub_bind_url = "http://0.0.0.0:8081"
 c.JupyterHub.hub_connect_url = SITE["hub_url"]
 c.ConfigurableHTTPProxy.should_start = False  # a pod of its own: connections outlive the Hub
 c.ConfigurableHTTPProxy.api_url = SITE["proxy_api_url"]
+# Seconds between two looks at the proxy's routes. One that was started anew knows none, and by default the Hub would
+# leave everybody's notebook unreachable for up to five minutes.
+c.JupyterHub.last_activity_interval = 15
 
 # ---- what outlives the Hub's pod -------------------------------------------------------------------------------------
 DATA = Path(os.environ.get("GPUQUEUE_HUB_DATA", "/srv/jupyterhub"))

@@ -162,6 +162,20 @@ def test_a_drained_node_gets_the_leader_away_and_not_both_managers(house: Instal
     assert ada.job_is("running")["id"] == job["id"]
 
 
+def test_a_proxy_that_is_started_anew_leads_to_the_notebooks_again(house: Installed, person: Person) -> None:
+    """Its routes are in memory only; the Hub looks whether they are there."""
+    ada = person()
+    ada.start("cpu")
+    ada.job_is("running", within=START_S)
+    until(lambda: answers(house, ada), within=60, what="the notebook answers", story=house.story)
+    (proxy,) = house.pods("proxy")
+
+    house.kubectl.delete("pod", proxy["metadata"]["name"], grace=0)
+    house.wait()
+
+    until(lambda: answers(house, ada), within=45, what="the notebook answers again", story=house.story)
+
+
 CAN = {
     f"{RELEASE}-manager": {
         ("list", "nodes", ""): True,
