@@ -187,13 +187,5 @@ go_program() {
   mv "$2.partial" "$2"
 }
 
-# need_root_mount: sets $enter where / is no mount point, as in a chroot: runc and buildah want one, so the command runs
-# in a mount namespace of its own where it is.
-need_root_mount() {
-  enter=()
-  ! awk '$5 == "/" { found = 1 } END { exit !found }' /proc/self/mountinfo || return 0
-  mkdir -p "$kubernetes/root"
-  # shellcheck disable=SC2016  # for the shells inside
-  enter=(unshare --mount --propagation private -- sh -c 'mount --rbind / "$0" && exec chroot "$0" "$@"' "$kubernetes/root"
-    sh -c 'cd "$0" && exec "$@"' "$PWD")
-}
+# need_own_root: sets $enter, which gives the command a mount namespace with a root of its own: see rooted.py.
+need_own_root() { [ "$(id -u)" != 0 ] || enter=("$python" "$tree/scripts/lib/rooted.py"); }
