@@ -16,13 +16,14 @@ from jupyterhub.auth import Authenticator
 from jupyterhub.crypto import CryptKeeper
 from jupyterhub.proxy import ConfigurableHTTPProxy
 from jupyterhub.spawner import Spawner
+from kubespawner import KubeSpawner
 from traitlets import HasTraits
 from traitlets.config import Config
 from traitlets.config.loader import LazyConfigValue
 
 from gpuqueue_spawner.service.app import ManagerApp
 
-HUBS = (JupyterHub, Spawner, Authenticator, CryptKeeper, ConfigurableHTTPProxy)
+HUBS = (JupyterHub, Spawner, KubeSpawner, Authenticator, CryptKeeper, ConfigurableHTTPProxy)
 OURS = {file: {cls.__name__: cls for cls, _ in classes} for file, classes in CLASSES.items()}
 PROGRAMS: dict[str, dict[str, type[HasTraits]]] = {
     "manager_config.py": OURS["The queue manager's file"],

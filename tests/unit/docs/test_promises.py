@@ -45,7 +45,7 @@ def test_what_is_called_real_starts_real_programs() -> None:
     """ "Real" stands only behind tests of the tiers that start them, or of real processes and databases."""
     real = re.findall(r"`(tests/[\w/]+)\.py::[\w:]+` \(real\)", PROMISES)
 
-    assert {name.split("/")[1] for name in real} <= {"hub", "browser", "store", "unit"}
+    assert {name.split("/")[1] for name in real} <= {"hub", "browser", "store", "cluster", "unit"}
     assert {name for name in real if name.startswith("tests/unit")} <= {
         "tests/unit/capacity/test_processes",
         "tests/unit/capacity/test_ending",
