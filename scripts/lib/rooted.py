@@ -48,4 +48,4 @@ if __name__ == "__main__":
     folder = os.getcwd()
     take_root()
     os.chdir(folder)
-    os.execvp(sys.argv[1], sys.argv[1:])
+    os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606
