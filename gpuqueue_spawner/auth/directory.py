@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 import unicodedata
 from collections.abc import Mapping
 from contextlib import suppress
@@ -234,7 +235,8 @@ class GPUQueueLDAPAuthenticator(LDAPAuthenticator):  # type: ignore[misc]
             self.server_address,
             port=self.server_port,
             use_ssl=self.tls_strategy is TlsStrategy.on_connect,
-            tls=Tls(**self.tls_kwargs),
+            # ldap3 would take any certificate, and a password would go to whoever is in between.
+            tls=Tls(**{"validate": ssl.CERT_REQUIRED, **self.tls_kwargs}),
             connect_timeout=self.answer_timeout,
             get_info=ldap3.NONE,  # the schema, a hundred kilobytes, would be fetched at every login
         )

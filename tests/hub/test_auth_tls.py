@@ -45,7 +45,7 @@ async def login(directory: Slapd, **settings: Any) -> Any:
 
 def looked_at(ca: Path) -> dict[str, Any]:
     """The guide's setting."""
-    return {"validate": ssl.CERT_REQUIRED, "ca_certs_file": str(ca)}
+    return {"ca_certs_file": str(ca)}
 
 
 async def test_a_directory_that_the_campus_vouches_for_is_asked(directory: Slapd, campus: Authority) -> None:
@@ -70,6 +70,13 @@ async def test_a_certificate_for_another_name_is_told_nothing(directory: Slapd, 
     assert refused.value.status_code == 503
 
 
-async def test_without_the_setting_any_certificate_will_do(directory: Slapd) -> None:
-    """LDAPAuthenticator's default, of which the guide warns; should it change, the guide must."""
-    assert (await login(directory))["name"] == "alice"
+async def test_without_an_authority_those_of_the_machine_count(directory: Slapd) -> None:
+    """The campus's own is not among them; LDAPAuthenticator itself would take any certificate."""
+    with pytest.raises(LoginRefused) as refused:
+        await login(directory)
+
+    assert refused.value.status_code == 503
+
+
+async def test_whoever_does_not_want_a_look_says_so(directory: Slapd) -> None:
+    assert (await login(directory, tls_kwargs={"validate": ssl.CERT_NONE}))["name"] == "alice"
