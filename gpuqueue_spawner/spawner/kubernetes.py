@@ -185,8 +185,11 @@ class GPUQueueKubeSpawner(QueueingMixin, FoldersMixin):
 
         The kubelet asks for it once the pod's volumes and network are there, which takes longer than this.
         """
-        made = await self.api.read_namespaced_pod(self.pod_name, self.namespace)
-        owner = {"name": made.metadata.name, "uid": made.metadata.uid}
+        named = f"metadata.name={self.pod_name}"  # listed: the Hub need not have the right to get one
+        found = (await self.api.list_namespaced_pod(self.namespace, field_selector=named)).items
+        if not found:
+            raise LaunchFailed(f"the pod {self.pod_name} was deleted as soon as it was made")
+        owner = {"name": self.pod_name, "uid": found[0].metadata.uid}
         secret = secret_manifest(secret_name(self.pod_name), data, owner=owner, labels=pod.metadata.labels or {})
         await exponential_backoff(
             lambda: self._create_secret(secret),

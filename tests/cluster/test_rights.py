@@ -150,7 +150,7 @@ MANAGER_MAY = {("nodes", "list watch"), ("pods", "list watch")}
 HUB_MAY = {
     ("events", "list watch"),
     ("persistentvolumeclaims", "create delete get"),
-    ("pods", "create delete get list watch"),
+    ("pods", "create delete list watch"),
     ("secrets", "create delete"),
 }
 

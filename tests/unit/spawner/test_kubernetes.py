@@ -126,8 +126,8 @@ async def test_the_pod_has_its_token_by_a_secret_that_it_owns() -> None:
         async def create_namespaced_pod(self, namespace: str, pod: Any) -> None:
             made.append(self.api_client.sanitize_for_serialization(pod))
 
-        async def read_namespaced_pod(self, name: str, namespace: str) -> Any:
-            return SimpleNamespace(metadata=SimpleNamespace(name=name, uid=f"uid-{len(made)}"))
+        async def list_namespaced_pod(self, namespace: str, field_selector: str) -> Any:
+            return SimpleNamespace(items=[SimpleNamespace(metadata=SimpleNamespace(uid=f"uid-{len(made)}"))])
 
         async def create_namespaced_secret(self, namespace: str, body: Any) -> None:
             if body["metadata"]["name"] in secrets:
