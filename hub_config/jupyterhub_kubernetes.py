@@ -147,19 +147,32 @@ spawner.pod_security_context = {"runAsNonRoot": True, "seccompProfile": {"type":
 
 # ---- what people keep ------------------------------------------------------------------------------------------------
 STORAGE = {
-    "type": "none",  # none: gone with the pod; claim: a folder for each person on a volume that is there already
-    "claim": "",
-    "sub_path": "{username}",
+    "type": "none",  # none: gone with the pod; claim: a folder made by the cluster; share: the person's own
+    "claim": "",  # in the notebooks' namespace
     "mount_path": "/home/jovyan",
+    "sub_path": "{username}",  # of a claim
+    "homes_folder": "",  # of a share: where people's folders are, and who makes them, as docs/howto/nfs.md tells
+    "homes_url": "",
+    "data_sets": {},
+    "scratch_size": "",
     **SITE["storage"],
 }
-home = {"name": "home", "emptyDir": {}}
-mount = {"name": "home", "mountPath": STORAGE["mount_path"]}
-if STORAGE["type"] == "claim":
-    home = {"name": "home", "persistentVolumeClaim": {"claimName": STORAGE["claim"]}}
-    mount["subPath"] = STORAGE["sub_path"]
-spawner.volumes = {"home": home}
-spawner.volume_mounts = {"home": mount}
+if STORAGE["type"] == "share":
+    spawner.share_claim = STORAGE["claim"]
+    spawner.homes_folder = STORAGE["homes_folder"]
+    spawner.homes_url = STORAGE["homes_url"]
+    spawner.homes_secret_file = str(FOLDER / "secrets/homes")
+    spawner.home_path = STORAGE["mount_path"]
+    spawner.data_sets = STORAGE["data_sets"]
+    spawner.scratch_size = STORAGE["scratch_size"]
+else:
+    home = {"name": "home", "emptyDir": {}}
+    mount = {"name": "home", "mountPath": STORAGE["mount_path"]}
+    if STORAGE["type"] == "claim":
+        home = {"name": "home", "persistentVolumeClaim": {"claimName": STORAGE["claim"]}}
+        mount["subPath"] = STORAGE["sub_path"]
+    spawner.volumes = {"home": home}
+    spawner.volume_mounts = {"home": mount}
 
 # ---- the site's own words --------------------------------------------------------------------------------------------
 for section, settings in SITE["config"].items():

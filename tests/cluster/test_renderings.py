@@ -28,6 +28,17 @@ VARIATIONS: dict[str, dict[str, Any]] = {
     },
     "a node port": {"proxy": {"service": {"type": "NodePort", "nodePort": 30080}}},
     "homes": {"storage": {"type": "claim", "claim": "homes"}},
+    "a share": {
+        "storage": {
+            "type": "share",
+            "claim": "share",
+            "homesFolder": "storage/share",
+            "homesUrl": "http://gpuqueue-homes:8085",
+            "homesSecret": "gpuqueue-homes",
+            "dataSets": {"data": "/data"},
+            "scratchSize": "200Gi",
+        }
+    },
     "own volumes": {
         "database": {"volume": {"existingClaim": "queue"}},
         "hub": {"volume": {"existingClaim": "hub"}, "database": {"existingSecret": "hub-database"}},
@@ -66,6 +77,7 @@ WRONG: dict[str, tuple[Values, str]] = {
     "a server without its address": ({"database": {"kind": "external"}}, "/database/existingSecret"),
     "an ingress without its name": ({"proxy": {"ingress": {"enabled": True}}}, "/proxy/ingress/host"),
     "a claim without its name": ({"storage": {"type": "claim"}}, "/storage/claim"),
+    "a share without who makes folders": ({"storage": {"type": "share", "claim": "share"}}, "/storage/homesUrl"),
     "a path without its end": ({"baseUrl": "/jupyter"}, "/baseUrl"),
     "everybody's numbers": ({"notebooks": {"uid": 0}}, "/notebooks/uid"),
 }

@@ -76,3 +76,13 @@ def test_each_person_has_a_folder_on_a_claim(load: Any) -> None:
 
     assert c.GPUQueueKubeSpawner.volumes["home"]["persistentVolumeClaim"] == {"claimName": "homes"}
     assert c.GPUQueueKubeSpawner.volume_mounts["home"]["subPath"] == "{username}"
+
+
+def test_a_share_is_told_to_the_spawner(load: Any) -> None:
+    """It mounts each person's folder itself: no volume of this file's is in the way."""
+    storage = {"type": "share", "claim": "share", "homes_folder": "storage/share", "homes_url": "http://homes:8085"}
+    c = load(storage=storage | {"data_sets": {"data": "/data"}, "scratch_size": "200Gi"})
+
+    check("jupyterhub_config.py", c)
+    assert c.GPUQueueKubeSpawner.share_claim == "share"
+    assert "volumes" not in c.GPUQueueKubeSpawner

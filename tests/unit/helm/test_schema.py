@@ -23,7 +23,7 @@ CHART = Path(__file__).parents[3] / "helm/gpuqueue"
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
 #: An object that takes any name says what its values are.
-MAPS = ("nodeSelector", "annotations", "podLabels", "hubLabels", "proxyLabels", "requests", "limits")
+MAPS = ("dataSets", "nodeSelector", "annotations", "podLabels", "hubLabels", "proxyLabels", "requests", "limits")
 
 
 def described(schema: dict[str, Any]) -> dict[str, Any]:
