@@ -68,6 +68,33 @@ def pod_resources(spec: Mapping[str, Any]) -> Resources:
     return as_resources(_sum((need, _amounts(spec.get("overhead"), "overhead"))))
 
 
+def refuse_impossible(spec: Mapping[str, Any]) -> None:
+    """Make sure that an API server would take what a pod's spec asks for: it would be refused after its wait.
+
+    A request is at most its limit; devices are asked for by a limit, and a request beside it is the same.
+
+    :raises InvalidResources: it would not.
+    """
+    for kind, part in (("the pod", spec), *_containers(spec)):
+        resources = part.get("resources") or {}
+        limits = _amounts(resources.get("limits"), "limits")
+        for name, amount in _amounts(resources.get("requests"), "requests").items():
+            field, value = f"requests.{name} of {kind}", resources["requests"][name]
+            most = (resources.get("limits") or {}).get(name)
+            if _extended(name) and amount != limits.get(name, Decimal(0)):
+                allowed = (
+                    f"the same as its limit, {most}" if most is not None else "what a limit for it says; there is none"
+                )
+                raise InvalidResources(field, value, allowed)
+            if name in limits and amount > limits[name]:
+                raise InvalidResources(field, value, f"at most its limit, {most}")
+
+
+def _containers(spec: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:
+    for each in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
+        yield f"container {each.get('name')}", each
+
+
 def as_resources(amounts: Mapping[str, Any]) -> Resources:
     """Cores, bytes, and every extended resource by its name; the rest, such as disk, is not counted.
 

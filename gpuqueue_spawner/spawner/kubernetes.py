@@ -20,7 +20,7 @@ from kubernetes_asyncio.client import ApiException
 from kubespawner import KubeSpawner
 from traitlets import Bool, Float, TraitError, validate
 
-from ..model.pods import KEY, LAUNCH, pod_resources
+from ..model.pods import KEY, LAUNCH, pod_resources, refuse_impossible
 from ..model.resources import InvalidResources
 from .errors import InvalidOption, LaunchFailed
 from .folders import FoldersMixin
@@ -98,6 +98,7 @@ class GPUQueueKubeSpawner(QueueingMixin, FoldersMixin):
         pod = self._document(manifest)
         self.check_users(pod)
         try:
+            refuse_impossible(pod["spec"])
             resources = pod_resources(pod["spec"])
         except InvalidResources as error:
             raise InvalidOption(error.field, error.value, error.allowed) from None

@@ -126,7 +126,7 @@ class KubernetesCapacity(Capacity):
         try:
             found = self.api.get(Kind.PODS, label_selector=f"{INSTANCE}={self.instance},{KEY}={key}")
         except ApiError as error:
-            raise CapacityUnavailable(f"The cluster does not answer: {error}") from None
+            raise CapacityUnavailable(error.sentence) from None
         pods = [seen_pod(each) for each in found.get("items") or ()]
         well = {node.name for node in self._nodes.objects() if node.closed != NOT_READY}
         return all(pod.ended or lost(pod, well) for pod in pods)

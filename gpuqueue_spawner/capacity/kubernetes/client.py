@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,14 +18,19 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.config import ConfigException
 from urllib3.exceptions import HTTPError
 
+from .login import login_of
 from .reflector import CONNECT_S, SILENCE_S, ApiError, Kind
 
 CHUNK = 1 << 16
 FAULTS = (ApiException, ConfigException, HTTPError, OSError, ValueError)
+REFUSED = 401  # HTTP: who we say we are is not believed
 
 
 class ApiServer:
-    """One API server; in a pod by its service account, else by a kubeconfig. Found at the first question."""
+    """One API server; in a pod by its service account, else by a kubeconfig. Found at the first question.
+
+    Found anew after it did not answer or did not accept the login: a kubeconfig that was renewed needs no restart.
+    """
 
     def __init__(self, *, kubeconfig: str = "", context: str = "") -> None:
         self._kubeconfig, self._context = kubeconfig, context
@@ -57,38 +63,63 @@ class ApiServer:
             response = self._asker(kind)(**query, _preload_content=False, _request_timeout=(CONNECT_S, SILENCE_S))
             try:
                 if response.status >= 400:
-                    raise ApiError(_message(response.read()) or response.reason, status=response.status)
+                    words = _message(response.read()) or response.reason
+                    raise ApiError(self._explained(words, response.status), status=response.status)
                 yield response
             finally:
                 response.close()  # not used again: it may have been left in the middle
                 response.release_conn()
         except FAULTS as error:
-            words = " ".join(str(getattr(error, "reason", None) or error).split())
-            raise ApiError(words[:300] or repr(error), status=getattr(error, "status", None) or 0) from None
+            status = getattr(error, "status", None) or 0
+            raise ApiError(self._explained(said(error), status), status=status) from None
+
+    def _explained(self, words: str, status: int) -> str:
+        """Add what is known of a login that was refused, and look for the cluster anew with the next question."""
+        if status not in (0, REFUSED):
+            return words
+        with self._lock:
+            api, self._api = self._api, None
+        return explained(words, api.api_client.configuration) if status == REFUSED and api else words
 
     def _asker(self, kind: Kind) -> Any:
         with self._lock:
             if self._api is None:
-                try:
-                    self._api = client.CoreV1Api(self._connected())
-                except Exception as error:  # a file of the site's: the library lets through whatever its YAML raises
-                    words = " ".join(str(error).split())[:300]
-                    raise ApiError(f"how to reach it cannot be read ({words or repr(error)})") from None
-        return {Kind.NODES: self._api.list_node, Kind.PODS: self._api.list_pod_for_all_namespaces}[kind]
+                self._api = client.CoreV1Api(connect(self._kubeconfig, self._context))
+            return {Kind.NODES: self._api.list_node, Kind.PODS: self._api.list_pod_for_all_namespaces}[kind]
 
-    def _connected(self) -> client.ApiClient:
-        if not self._kubeconfig and "KUBERNETES_SERVICE_HOST" in os.environ:
-            configuration = client.Configuration()
+
+def connect(kubeconfig: str, context: str) -> client.ApiClient:
+    """Find a cluster; nothing is asked of it yet.
+
+    :raises ApiError: what leads to it cannot be read.
+    """
+    configuration = client.Configuration()
+    try:
+        if not kubeconfig and "KUBERNETES_SERVICE_HOST" in os.environ:
             config.load_incluster_config(client_configuration=configuration)
         else:
-            configuration = client.Configuration()
             config.load_kube_config(
-                config_file=self._kubeconfig or None,
-                context=self._context or None,
-                client_configuration=configuration,
+                config_file=kubeconfig or None, context=context or None, client_configuration=configuration
             )
-        configuration.retries = False  # how often to try again is our decision
-        return client.ApiClient(configuration)
+    except Exception as error:  # a file of the site's: the library lets through whatever its YAML raises
+        words = " ".join(str(error).split())[:300]
+        raise ApiError(f"how to reach it cannot be read ({words or repr(error)})") from None
+    configuration.retries = False  # how often to try again is our decision
+    return client.ApiClient(configuration)
+
+
+def said(error: Exception) -> str:
+    """The library's fault in words of one line."""
+    return " ".join(str(getattr(error, "reason", None) or error).split())[:300] or repr(error)
+
+
+def explained(words: str, configuration: Any) -> str:
+    """Why a login was refused, as far as what we log in with tells."""
+    login = login_of(configuration)
+    if login is None:
+        return f"{words} (the kubeconfig names neither certificate nor token)"
+    ended = login.ended(time.time())
+    return f"{words} ({ended})" if ended else words
 
 
 def _message(body: bytes) -> str:

@@ -41,6 +41,13 @@ class ApiError(Exception):
         super().__init__(words)
         self.status = status  #: of HTTP; 0: no answer
 
+    @property
+    def sentence(self) -> str:
+        """For people."""
+        if self.status == 401:
+            return f"The cluster does not accept this login: {self}"
+        return f"The cluster refuses: {self}" if self.status == 403 else f"The cluster does not answer: {self}"
+
 
 class Api(Protocol):
     """The API server, as far as it is asked here; client.py is one."""
@@ -102,7 +109,7 @@ class Reflector(Generic[T]):
                     log.info("%s: listed anew, what it was to go on from is gone", self.kind.value)
                     self._version = None
                     continue
-                self._say(f"The cluster does not answer: {error}")
+                self._say(error.sentence)
                 self._ended.wait(pause)
                 pause = min(LONGEST_PAUSE_S, pause * 2)
             except Exception:  # a fault of ours: told loudly, and begun anew

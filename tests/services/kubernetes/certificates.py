@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _LIFE = datetime.timedelta(days=30)
+_HOUR = datetime.timedelta(hours=1)
 
 
 class Authority:
@@ -39,14 +40,19 @@ class Authority:
         self.service_accounts = folder / "service-accounts.key"
         _write_key(self.service_accounts, rsa.generate_private_key(public_exponent=65537, key_size=2048))
 
-    def issue(self, file: str, name: str, *, group: str = "", addresses: Sequence[str] = ()) -> tuple[Path, Path]:
-        """A certificate for a user, and for a server where there are addresses; returns certificate and key."""
+    def issue(
+        self, file: str, name: str, *, group: str = "", addresses: Sequence[str] = (), ended: bool = False
+    ) -> tuple[Path, Path]:
+        """A certificate for a user, and for a server where there are addresses; returns certificate and key.
+
+        :param ended: one that was good until an hour ago.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group)] if group else []
         subject = x509.Name([*attributes, x509.NameAttribute(NameOID.COMMON_NAME, name)])
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         builder = (
-            self._builder(subject, self.certificate.subject, key.public_key())
+            self._builder(subject, self.certificate.subject, key.public_key(), life=-_HOUR if ended else _LIFE)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(digital_signature=True), critical=True)
             .add_extension(
@@ -62,9 +68,9 @@ class Authority:
         _write_key(private, key)
         return certificate, private
 
-    def kubeconfig(self, file: str, name: str, server: str, *, group: str = "") -> Path:
+    def kubeconfig(self, file: str, name: str, server: str, *, group: str = "", ended: bool = False) -> Path:
         """A kubeconfig with a certificate of its own in it; YAML may be JSON."""
-        certificate, key = self.issue(file, name, group=group)
+        certificate, key = self.issue(file, name, group=group, ended=ended)
         path = self.folder / f"{file}.kubeconfig"
         user = {"client-certificate-data": _base64(certificate), "client-key-data": _base64(key)}
         cluster = {"server": server, "certificate-authority-data": _base64(self.ca)}
@@ -81,13 +87,15 @@ class Authority:
         return path
 
     @staticmethod
-    def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    def _builder(
+        subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, *, life: datetime.timedelta = _LIFE
+    ) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.UTC)
         return (
             x509.CertificateBuilder(subject_name=subject, issuer_name=issuer, public_key=key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(days=1))
-            .not_valid_after(now + _LIFE)
+            .not_valid_after(now + life)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
         )
 

@@ -40,6 +40,7 @@ class Cluster:
     components: dict[str, Inside] = field(default_factory=dict)  #: etcd, apiserver, controllers, scheduler, dns
     nodes: dict[str, Node] = field(default_factory=dict)
     share: Share | None = None
+    authority: Authority | None = None  #: signs what people log in with
     folder: Path | None = None  #: logs of everything
 
     def allocations(self) -> list[Allocation]:
@@ -114,7 +115,13 @@ def _bring_up(machine: Machine, images: Images, references: Mapping[str, str], g
         for place in everywhere
     }
     it = Cluster(
-        kubectl=kubectl, images=references, components=programs, nodes=nodes, share=share, folder=machine.folder.parent
+        kubectl=kubectl,
+        images=references,
+        components=programs,
+        nodes=nodes,
+        share=share,
+        authority=authority,
+        folder=machine.folder.parent,
     )
 
     programs["etcd"].start()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuqueue_spawner.model.pods import as_resources, pod_resources, quantity
+from gpuqueue_spawner.model.pods import as_resources, pod_resources, quantity, refuse_impossible
 from gpuqueue_spawner.model.resources import InvalidResources
 
 GPU = "nvidia.com/gpu"
@@ -106,6 +106,48 @@ def test_only_what_a_device_plugin_counts_is_a_device() -> None:
     more = {"kubernetes.io/batch-cpu": 3, "nvidia.com/mig-1g.10gb": 2, "example.com/nic": 1}
 
     assert dict(as_resources({**names, **more}).gpus) == {"nvidia.com/mig-1g.10gb": 2, "example.com/nic": 1}
+
+
+def asks(requests: dict[str, Any], limits: dict[str, Any]) -> dict[str, Any]:
+    return {"name": "notebook", "resources": {"requests": requests, "limits": limits}}
+
+
+@pytest.mark.parametrize(
+    ("requests", "limits", "field", "allowed"),
+    [
+        ({"memory": "16Gi"}, {"memory": "8Gi"}, "requests.memory of container notebook", "at most its limit, 8Gi"),
+        ({"cpu": "1500m"}, {"cpu": 1}, "requests.cpu of container notebook", "at most its limit, 1"),
+        ({GPU: "2"}, {GPU: "4"}, f"requests.{GPU} of container notebook", "the same as its limit, 4"),
+        ({GPU: "2"}, {}, f"requests.{GPU} of container notebook", "what a limit for it says; there is none"),
+    ],
+)
+@pytest.mark.parametrize("where", ["containers", "initContainers"])
+def test_a_request_that_no_api_server_takes_is_refused_before_it_waits(
+    requests: dict[str, Any], limits: dict[str, Any], field: str, allowed: str, where: str
+) -> None:
+    """Field, value and what is allowed. tests/cluster/test_bad_input.py shows that the API server refuses the same."""
+    with pytest.raises(InvalidResources) as error:
+        refuse_impossible({where: [asks(requests, limits)]})
+
+    assert (error.value.field, error.value.value, error.value.allowed) == (
+        field,
+        next(iter(requests.values())),
+        allowed,
+    )
+
+
+@pytest.mark.parametrize(
+    ("requests", "limits"),
+    [
+        ({}, {}),
+        ({}, {GPU: "4"}),
+        ({GPU: 2}, {GPU: "2"}),
+        ({"memory": "8Gi", "cpu": "1500m"}, {"memory": "8Gi", "cpu": "1.5"}),
+        ({"cpu": "8"}, {"memory": "1Gi"}),
+    ],
+)
+def test_a_request_up_to_its_limit_is_taken(requests: dict[str, Any], limits: dict[str, Any]) -> None:
+    refuse_impossible({"containers": [asks(requests, limits)], "resources": {"requests": {"cpu": "8"}}})
 
 
 @given(

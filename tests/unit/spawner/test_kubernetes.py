@@ -74,6 +74,26 @@ async def test_part_of_a_gpu_is_refused_with_its_name() -> None:
     assert GPU in str(error.value)
 
 
+async def test_more_than_its_limit_is_refused_with_field_value_and_limit() -> None:
+    """In a form of KubeSpawner's: a guarantee above the limit."""
+    with pytest.raises(InvalidOption) as error:
+        await wishes(mem_guarantee="16G", mem_limit="8G")
+    assert "requests.memory of container notebook is 17179869184; allowed is at most its limit, 8589934592" in str(
+        error.value
+    )
+
+
+@pytest.mark.parametrize("slug", ["A100.Four-x", "UPPER", "a--b..c", "four"])
+async def test_a_profile_s_slug_may_have_capitals_dots_and_dashes(slug: str) -> None:
+    """Two that differ by case only are two."""
+    profiles = [
+        {"display_name": "Other", "slug": slug.swapcase(), "kubespawner_override": {"cpu_guarantee": 7}},
+        {"display_name": "It", "slug": slug, "kubespawner_override": {"cpu_guarantee": 3}},
+    ]
+
+    assert (await wishes(profile_list=profiles, options={"profile": slug})).cpus == 3
+
+
 def permitted(it: GPUQueueKubeSpawner, node: str = "dgx2") -> Permit:
     view = JobView.of_document({"id": 7, "key": KEY, "state": "starting", "version": 4, "placement": {"node": node}})
     permit = Permit(job=view, launch=2, ticket="t", environment={"GPUQUEUE_JOB": f"0123456789abcdef/{KEY}/2"})

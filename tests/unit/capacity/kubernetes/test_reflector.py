@@ -150,3 +150,16 @@ def test_its_age_is_that_of_the_last_word(server: Server) -> None:
     with pytest.raises(ApiError):
         following.it.step()
     assert following.it.heard == 120.0
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (0, "The cluster does not answer: so"),
+        (500, "The cluster does not answer: so"),
+        (401, "The cluster does not accept this login: so"),
+        (403, "The cluster refuses: so"),
+    ],
+)
+def test_a_cluster_that_says_no_is_told_from_one_that_is_away(status: int, words: str) -> None:
+    assert ApiError("so", status=status).sentence == words
