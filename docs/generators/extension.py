@@ -9,11 +9,12 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from . import api, changes, commands, proofs, reasons, settings, states
+from . import api, changes, checks, commands, proofs, reasons, settings, states
 
 PIECES: dict[str, Callable[[], str]] = {
     "api": api.api,
     "changelog": changes.changelog,
+    "checks": checks.checks,
     "commands": commands.commands,
     "ends": reasons.ends,
     "events": states.events,

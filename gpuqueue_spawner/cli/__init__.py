@@ -16,6 +16,7 @@ COMMANDS = {
     "manager": ("gpuqueue_spawner.cli.manager:main", "run the queue manager of a JupyterHub"),
     "homes": ("gpuqueue_spawner.cli.homes:main", "make people's folders on a share when the Hub asks for them"),
     "upgrade-db": ("gpuqueue_spawner.cli.database:upgrade", "bring the queue's database to this version's schema"),
+    "doctor": ("gpuqueue_spawner.cli.doctor.command:main", "look at a deployment, say what is wrong and what to do"),
     "backup": ("gpuqueue_spawner.cli.database:backup", "write a consistent copy of a running SQLite queue"),
 }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from jupyterhub._data import DATA_FILES_PATH  # where JupyterHub's own docs say that its files are found
 from tornado.web import StaticFileHandler
 
+from .. import __version__
 from .availability import BadTicket, availability
 from .base import Base
 from .errors import Unauthorized
@@ -22,7 +23,8 @@ class Health(Base):
     async def get(self) -> None:
         """200, 503."""
         leading = self.manager.fence is not None
-        self.answer({"leading": leading, "problem": self.manager.problem()}, status=200 if leading else 503)
+        told = {"leading": leading, "problem": self.manager.problem(), "version": __version__}
+        self.answer(told, status=200 if leading else 503)
 
 
 class Availability(Base):
