@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import groupby
-
 from gpuqueue_spawner.cli.doctor.command import CHECKS
+from gpuqueue_spawner.cli.doctor.findings import Place
 
 from .tables import code, table
 
@@ -12,11 +11,8 @@ from .tables import code, table
 def checks() -> str:
     """A table for each place where checks are made, in their order."""
     parts = []
-    for place, group in groupby(sorted(CHECKS, key=lambda each: list(type(each.place)).index(each.place)), _place):
-        rows = ((code(each.name), each.asks) for each in group)
-        parts.append(f"**{place[:1].upper()}{place[1:]}**\n\n{table(('Check', 'In order when'), rows)}")
+    for place in Place:
+        rows = [(code(each.name), each.asks) for each in CHECKS if each.place is place]
+        heading = f"{place.value[:1].upper()}{place.value[1:]}"
+        parts.append(f"**{heading}**\n\n{table(('Check', 'In order when'), rows)}")
     return "\n".join(parts)
-
-
-def _place(check: object) -> str:
-    return str(check.place.value)  # type: ignore[attr-defined]

@@ -13,7 +13,8 @@ from .web import NoAnswer, ask
 OLDEST, TOO_NEW = (5, 5), (7,)
 SEES = frozenset({"list:users", "read:users:groups", "read:servers", "delete:servers"})
 #: beyond what the queue needs; a manager that is broken into would have them
-TOO_MUCH = ("admin", "admin:", "tokens", "proxy", "shutdown", "users:", "custom:gpuqueue")
+TOO_MUCH = frozenset({"tokens", "proxy", "shutdown", "users", "groups", "inherit"})
+TOO_MUCH_STARTS = ("admin:", "admin-", "custom:")
 
 
 def answers(it: Deployment) -> Finding:
@@ -66,7 +67,7 @@ def judged_scopes(scopes: Collection[str], *, service: str) -> Finding:
             f"The service {service!r} lacks rights: {', '.join(lacking)}.",
             "Let configure() add its role, and restart the Hub; a role of the site's own must have them too.",
         )
-    more = sorted(each for each in scopes if each.split("!")[0] in TOO_MUCH or each.startswith(("admin:", "custom:")))
+    more = sorted(each for each in scopes if each.split("!")[0] in TOO_MUCH or each.startswith(TOO_MUCH_STARTS))
     if more:
         return warning(
             f"The service {service!r} has rights that it does not need: {', '.join(more)}.",

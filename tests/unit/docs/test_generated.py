@@ -7,9 +7,10 @@ import re
 from pathlib import Path
 
 import pytest
-from generators import api, changes, diagram, extension, reasons, settings, states
+from generators import api, changes, checks, diagram, extension, reasons, settings, states
 from generators.proofs import DOCS, ROOT
 
+from gpuqueue_spawner.cli.doctor.command import CHECKS
 from gpuqueue_spawner.model import TRANSITIONS, End, Event, ReasonCode, State
 
 
@@ -62,6 +63,13 @@ def test_every_operation_and_record_of_the_api_is_printed() -> None:
     assert all(f"### {name}\n" in page for name in document["components"]["schemas"])
     anchors = set(re.findall(r"\]\(#(api-[\w-]+)\)", page))
     assert all(f"({anchor})=" in page for anchor in anchors)
+
+
+def test_every_check_of_the_doctor_is_printed_once() -> None:
+    page = checks.checks()
+
+    assert [page.count(f"`{each.name}`") for each in CHECKS] == [1] * len(CHECKS)
+    assert all(each.asks in page for each in CHECKS)
 
 
 def test_every_page_knows_its_pieces() -> None:
