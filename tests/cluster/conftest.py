@@ -88,8 +88,11 @@ def wire(own_cluster: Cluster) -> Iterator[Relay]:
 def house(own_cluster: Cluster, kubectl: Kubectl, wire: Relay) -> Iterator[Site]:
     """One site for all tests of a module; each has people of its own."""
     through = wire.kubeconfig(kubectl.kubeconfig)
-    with queue_on(own_cluster, kubectl, manager_kubeconfig=through, manager_more="c.Policy.queued_jobs = 0") as it:
-        yield it
+    try:
+        with queue_on(own_cluster, kubectl, manager_kubeconfig=through, manager_more="c.Policy.queued_jobs = 0") as it:
+            yield it
+    finally:
+        own_cluster.mend()  # whatever a test that failed has left
 
 
 @pytest.fixture

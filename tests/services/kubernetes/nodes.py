@@ -5,15 +5,15 @@ Knows its own side only. How many there are, and the control plane: cluster.py.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
-import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import grpc
 
 from tests.services.program import until
 
@@ -190,10 +190,15 @@ BRIDGE = "nodes"
 
 
 def _answers(path: Path) -> bool:
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
-        probe.connect(str(path))
-        return True
-    return False
+    """Whether containerd serves a kubelet: it listens before it can, and a kubelet that comes too early ends."""
+    if not path.exists():
+        return False
+    with grpc.insecure_channel(f"unix://{path}", options=[("grpc.default_authority", "localhost")]) as channel:
+        try:
+            channel.unary_unary("/runtime.v1.RuntimeService/Version")(b"", timeout=2)
+        except grpc.RpcError:
+            return False
+    return True
 
 
 def make_cgroups(name: str) -> None:
