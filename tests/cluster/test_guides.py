@@ -23,10 +23,11 @@ from .objects import pod, ready
 Namespace = Callable[[], Kubectl]
 
 GUIDES = [f"docs/howto/{name}.md" for name in ("dgx-nodes", "join-workers", "control-plane", "ingress", "kubernetes")]
-#: What a command of kubectl is to a cluster that has two nodes, dgx1 and dgx2, and nothing of the guide's.
+#: What a command of kubectl is to a cluster with two nodes, dgx1 and dgx2, a namespace, and nothing else of a guide.
 ASKS = {"get", "describe"}
 CHANGES = {"label", "taint", "drain", "delete node"}
 NEEDS_MORE = {"apply", "create secret", "delete pod", "exec", "logs"}  # what the guide has just made
+BINDS = {"create rolebinding", "create clusterrolebinding"}  # what test_rights.py does with the guide's roles
 ANY_NUMBER = 1000680000  #: as OpenShift gives one to a namespace
 
 
@@ -51,9 +52,10 @@ def asking(verbs: set[str]) -> list[list[str]]:
 def test_every_manifest_is_one_that_the_api_server_takes(
     manifest: Manifest, any_cluster: Cluster, namespace: Namespace
 ) -> None:
-    """Strictly, a field that it does not know included; in a namespace of this test's own."""
+    """Strictly, a field that it does not know included; in a namespace and under names of this test's own."""
     kubectl = namespace()
     for each in manifest.documents:
+        each["metadata"]["name"] += "-tried"
         if "namespace" in each["metadata"]:
             each["metadata"]["namespace"] = kubectl.namespace
         said = kubectl("apply", "--dry-run=server", "--validate=strict", "--filename=-", text=json.dumps(each))
@@ -68,7 +70,7 @@ def test_a_wrong_manifest_would_be_noticed(any_cluster: Cluster, namespace: Name
 
 
 def test_it_is_known_of_every_command_whether_it_can_be_tried() -> None:
-    assert {verb(words) for _, words in typed()} <= ASKS | CHANGES | NEEDS_MORE
+    assert {verb(words) for _, words in typed()} <= ASKS | CHANGES | NEEDS_MORE | BINDS
     assert {snippet.page for snippet, _ in typed()} == set(GUIDES)
 
 
@@ -77,14 +79,22 @@ def test_a_question_is_answered(words: list[str], own_cluster: Cluster) -> None:
     own_cluster.kubectl(*words)
 
 
+@pytest.fixture(scope="module")
+def furnished(own_cluster: Cluster) -> Iterator[Cluster]:
+    """The cluster, with the namespace that the guides speak of."""
+    own_cluster.kubectl("create", "namespace", "notebooks")
+    yield own_cluster
+    own_cluster.kubectl("delete", "namespace", "notebooks")
+
+
 @pytest.mark.parametrize("words", asking(CHANGES), ids=" ".join)
-def test_a_change_is_one_that_the_api_server_takes(words: list[str], own_cluster: Cluster) -> None:
+def test_a_change_is_one_that_the_api_server_takes(words: list[str], furnished: Cluster) -> None:
     """Tried without effect; a taint that is taken away again was there."""
     if words[0] == "taint" and words[-1].endswith("-"):
         assert [*words[:-1], words[-1][:-1]] in asking(CHANGES), "the guide takes away what it never set"
         return
 
-    own_cluster.kubectl(*words, "--dry-run=server")
+    furnished.kubectl(*words, "--dry-run=server")
 
 
 @pytest.fixture
