@@ -26,7 +26,7 @@ from tests.services.visitor import Visitor
 ROUNDS = int(os.environ.get("GPUQUEUE_ROUNDS", "30"))
 SEED = int(os.environ.get("GPUQUEUE_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
 HOLDING = ("admitted", "starting", "running", "restarting", "stopping")
-SETTLES_S = 150
+SETTLES_S = 300  # a Hub whose own watch broke may need a launch's time limit to learn of it, and another launch
 PEOPLE = ("ada", "ben", "cleo", "dan", "fay", "gil")
 PROFILES = ("gpu2", "gpu4", "gpu4", "gpu8")
 
