@@ -9,9 +9,9 @@ import json
 import math
 import re
 import unicodedata
-from typing import Annotated, Any, Literal, NoReturn, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from ..model import Constraints, NewJob, Resources
@@ -161,6 +161,12 @@ class ConstraintsInput(Input):
     selector: Annotated[dict[Label, Name], Field(max_length=DEMANDS_MAX)] = {}
     terms: Annotated[list[TermInput], Field(max_length=DEMANDS_MAX)] = []
     tolerations: Annotated[list[TolerationInput], Field(max_length=DEMANDS_MAX)] = []
+
+    @model_validator(mode="after")
+    def _small(self) -> Self:
+        if len(self.model_dump_json()) > OPTIONS_MAX:
+            raise ValueError(f"at most {OPTIONS_MAX // 1024} KiB of demands")
+        return self
 
     def constraints(self) -> Constraints:
         """As the core speaks of it."""

@@ -13,6 +13,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
+from gpuqueue_spawner.model import Constraints
 from gpuqueue_spawner.store import InvalidDatabase, SchemaMismatch, Store, StoreUnavailable
 from gpuqueue_spawner.store.database import Database
 from gpuqueue_spawner.store.schema import MIGRATIONS, VERSIONS, Schema
@@ -93,6 +94,21 @@ def test_old_schema_is_refused_with_the_command_and_upgraded_by_it(
     assert rows(address, "SELECT id, colour FROM jobs") == [(job.id, "red")]
     after = everything(address)
     assert {**after, "jobs": [row[:-1] for row in after["jobs"]]} == before
+
+
+def test_jobs_of_the_first_schema_demand_nothing_of_a_node(store: Store, address: str) -> None:
+    """Its tables become those of this version, with every row."""
+    job = queued(store, lead(store))
+    rows(address, "ALTER TABLE jobs DROP COLUMN node_rules")
+    rows(address, "UPDATE gpuqueue_schema SET version_num = '0001'")
+    with pytest.raises(SchemaMismatch, match=r"has schema 0001.* works with 0002"):
+        store.check()
+
+    store.upgrade()
+
+    store.check()
+    assert store.jobs.open() == (job,)
+    assert job.constraints == Constraints()
 
 
 def test_new_schema_is_refused_by_old_code(store: Store, address: str, next_version: Path) -> None:
