@@ -79,9 +79,11 @@ def test_a_profile_of_a_kind_that_there_is_not_is_refused_at_once(person: Callab
     """With what it asks for."""
     ada = person()
 
-    answer = ada.start("nowhere")
+    ada.start("nowhere")
 
-    assert f"there is no server of the kind that it asks for ({LABEL}=h100)" in answer.text
+    last = list(ada.progress())[-1]
+    assert last["failed"]
+    assert f"there is no server of the kind that it asks for ({LABEL}=h100)" in last["message"]
     assert ada.job() is None
 
 
