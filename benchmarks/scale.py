@@ -28,7 +28,7 @@ from .results import spread
 from .spawns import house, make_namespace
 
 WAITING = 10_000
-TURNS = 30
+TURNS = 10
 EVENTS_A_SECOND, SECONDS = 50, 30
 SYNC_S = 300
 
