@@ -1,7 +1,7 @@
 # The two commands of this project are `make demo` and `make test`; scripts/with sets up what each needs.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo cluster test check docs clean
+.PHONY: help demo cluster test check bench docs clean
 
 # The order in which `make test` runs the tiers. The tier `cluster` is run by name: see CONTRIBUTING.md.
 TIERS := unit store hub browser
@@ -9,12 +9,14 @@ TIERS := unit store hub browser
 PORT ?= 8000
 TIER ?= $(TIERS)
 ARGS ?=
+PARTS ?=
 
 help:
 	@echo 'make demo     JupyterHub with the GPU queue on this machine (PORT=8000 GPUS=8 FRESH=1; TOUR=1: with a scripted visitor)'
 	@echo 'make cluster  a real Kubernetes on this machine with the chart installed, until Ctrl-C (PORT=8000; as root)'
 	@echo 'make test     every test (TIER="$(TIERS)", ARGS="-k name")'
 	@echo 'make check    format, lint, types, layers, docs'
+	@echo 'make bench    speed on a real Kubernetes, beside stock KubeSpawner (PARTS="spawns turns-10"; as root)'
 	@echo 'make docs     the documentation, in docs/_build/html'
 	@echo 'make clean    what the above left in this folder'
 
@@ -30,6 +32,9 @@ test:
 
 check:
 	@exec scripts/with check -- scripts/check
+
+bench:
+	@exec scripts/with test cluster proxy -- python -m benchmarks.cluster $(PARTS)
 
 docs:
 	@exec scripts/with check -- sphinx-build -q -W --keep-going -b html docs docs/_build/html

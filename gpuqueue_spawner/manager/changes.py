@@ -29,6 +29,10 @@ class Subscription:
     async def next(self) -> frozenset[str | int]:
         """Wait for changes and take them all."""
         await self._ring.wait()
+        return self.so_far()
+
+    def so_far(self) -> frozenset[str | int]:
+        """Take what has changed until now."""
         self._ring.clear()
         dirty, self._dirty = frozenset(self._dirty), set()
         return dirty

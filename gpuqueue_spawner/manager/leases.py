@@ -37,7 +37,7 @@ async def lease_loop(manager: Manager) -> None:
 
 async def look(manager: Manager, *, now: float, since: float) -> None:
     """What the clock does to each job, once."""
-    for job in tuple(manager.queue.jobs.values()):
+    for job in manager.queue.holding():  # who waits has no lease that runs
         if _due(manager, job.id, now=now, since=since):
             try:
                 await manager.decide(

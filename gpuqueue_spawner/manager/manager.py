@@ -71,6 +71,7 @@ class Manager:
         self.groups: dict[str, frozenset[str]] = {}  #: Hub groups of those who have a server
         self.hub_problem = NO_HUB
         self.wake = asyncio.Event()  #: something changed that a plan may answer
+        self.plan_rests_until = 0.0  #: monotonic seconds; see wake_rested()
         database.doubted = self.wake.set
         self.fence: int | None = None  #: number of this leadership; None: standing by
         self._turn = asyncio.Lock()
@@ -109,6 +110,14 @@ class Manager:
         """Tell readers of these jobs and of the queue, and let the planner look again."""
         self.changes.publish(QUEUE, *jobs)
         self.wake.set()
+
+    def wake_rested(self) -> None:
+        """Let the planner look again, after its rest: others' work changes what is free many times a second."""
+        rest = self.plan_rests_until - time.monotonic()
+        if rest > 0:
+            asyncio.get_running_loop().call_later(rest, self.wake.set)
+        else:
+            self.wake.set()
 
     @asynccontextmanager
     async def _my_turn(self) -> AsyncIterator[None]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from contextlib import suppress
 
 from ..scheduling import Admit, Snapshot, plan
@@ -19,6 +20,7 @@ from .manager import Manager
 log = logging.getLogger("gpuqueue")
 
 REPLAN_S = 30.0  # every change wakes the planner; a missed one costs a user at most this
+REST, REST_MAX_S = 12, 5.0  # times as long as a plan took; what jobs do wakes the planner at once all the same
 AGAIN_S = 1.0  # after a database fault: long enough not to hammer it, short enough that nobody notices
 
 
@@ -26,8 +28,11 @@ async def plan_loop(manager: Manager) -> None:
     """Plan until cancelled."""
     while True:
         manager.wake.clear()  # before the pass: a change during it starts another
+        begun = time.monotonic()
         try:
             pause = await plan_once(manager)
+            took = time.monotonic() - begun
+            manager.plan_rests_until = begun + took + min(REST_MAX_S, REST * took)
         except StoreUnavailable as error:
             log.warning("planning: %s", error)
             await asyncio.sleep(AGAIN_S)  # not until woken: each fault wakes

@@ -32,9 +32,11 @@ class Queue:
     line: tuple[int, ...] = ()  #: GPUs of those that wait, by place
     ended: dict[int, Job] = field(default_factory=dict)  #: what ended last, so that its readers need no database
     _ids: dict[str, int] = field(init=False)
+    _holding: set[int] = field(init=False)  # asked for often, and few beside thousands that wait
 
     def __post_init__(self) -> None:
         self._ids = {job.key: job.id for job in self.jobs.values()}
+        self._holding = {job.id for job in self.jobs.values() if job.holding}
 
     def renewed(self, jobs: Iterable[Job]) -> Queue:
         """The same queue with what the store has open now."""
@@ -45,6 +47,7 @@ class Queue:
     def put(self, job: Job) -> None:
         """Take over a job as the database confirmed it."""
         self._ids[job.key] = job.id
+        (self._holding.add if job.holding else self._holding.discard)(job.id)
         if job.open:
             self.jobs[job.id] = job
         else:
@@ -66,7 +69,7 @@ class Queue:
 
     def holding(self) -> tuple[Job, ...]:
         """Jobs that hold GPUs or a share of a node, by id."""
-        return tuple(job for _, job in sorted(self.jobs.items()) if job.holding)
+        return tuple(self.jobs[id] for id in sorted(self._holding))
 
     def stand(self, waits: Mapping[int, Wait], *, now: float) -> frozenset[int]:
         """Take over what a plan said; returns the jobs for which something changed that people see."""

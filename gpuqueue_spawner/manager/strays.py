@@ -5,6 +5,7 @@ Pure. Knows what a look saw and which jobs hold what. Who looks: watching.py.
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -85,12 +86,17 @@ def _without(node: Node, taken: Collection[str], held: Collection[str], loose: I
 
     def judge(device: Device) -> Device:
         if device.id in taken:
-            return replace(device, foreign=device.foreign or UNKNOWN_SERVER)
+            return _of_others(device, UNKNOWN_SERVER)
         for count, words in ((broken, BROKEN), (left, OTHERS)):
             if device.id not in held and count[device.resource] > 0:
                 count[device.resource] -= 1
-                return replace(device, foreign=device.foreign or words)
+                return _of_others(device, words)
         return device
 
     judged = [judge(device) for device in reversed(node.devices)]
     return replace(node, used=used, devices=tuple(reversed(judged)))
+
+
+@functools.lru_cache(maxsize=4096)  # in a cluster the devices of each node have the same names
+def _of_others(device: Device, words: str) -> Device:
+    return replace(device, foreign=device.foreign or words)

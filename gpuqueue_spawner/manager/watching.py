@@ -27,6 +27,7 @@ log = logging.getLogger("gpuqueue")
 
 LOOK_S = 1.0  # how long a GPU may stay unused after its last process ended
 LIMIT_S = 10.0  # a driver that hangs answers later or never
+REST = 12  # times as long as a look took nobody looks again, when many changes come that no job waits for
 MAX_AGE_S = 15.0  # older than this, nobody is admitted on the strength of it
 
 
@@ -50,6 +51,7 @@ class Watch:
         self._clock = clock
         self._look_s = look_s
         self._thread = OneThread("capacity")
+        self._rests_until = clock()  # see _changed()
         self._seen = clock()  #: when the last good look began
         self._seen_traces: Mapping[str, tuple[Trace, ...]] = {}
         self._seen_marks: Mapping[str, Mark] = {}
@@ -60,19 +62,33 @@ class Watch:
         self.lost = frozenset()
         self._show(unknown=Room().unknown)  # what this process saw when it led before may be hours old
         loop = asyncio.get_running_loop()
-        self.capacity.changed = lambda: loop.call_soon_threadsafe(self.ring.set)
+        self.capacity.changed = lambda: loop.call_soon_threadsafe(self._changed)
         remembered = False
         while True:
             self.ring.clear()
             try:
                 remembered = remembered or await self._recall()
                 if remembered:
+                    begun = self._clock()
                     await self.look()
+                    self._rests_until = self._clock() + min(self._look_s, REST * (self._clock() - begun))
             except StoreUnavailable as error:
                 log.warning("watching: %s", error)
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._look_s):
                     await self.ring.wait()
+
+    def _changed(self) -> None:
+        """Look at once where a job is on its way out, else after a rest: in a large cluster something always changes.
+
+        A look takes as long as the cluster is large. The rest is never longer than a look would be waited for anyway.
+        """
+        leaves = any(job.state is State.STOPPING for job in self.manager.queue.holding())
+        rest = 0.0 if leaves else self._rests_until - self._clock()
+        if rest > 0:
+            asyncio.get_running_loop().call_later(rest, self.ring.set)
+        else:
+            self.ring.set()
 
     async def _recall(self) -> bool:
         """Before the first look: a process that only the database knows must not be taken for gone."""
@@ -144,7 +160,7 @@ class Watch:
         if (nodes, unknown) != (room.nodes, room.unknown):
             room.nodes, room.unknown = nodes, unknown
             self.manager.changes.publish(NODES)
-            self.manager.wake.set()
+            self.manager.wake_rested()
 
     def _lose(self, jobs: set[tuple[int, int]]) -> None:
         """How these ended is found out in ending.py."""

@@ -61,9 +61,14 @@ def job(manager: Manager, it: Job) -> dict[str, Any]:
     }
 
 
-def for_spawner(manager: Manager, it: Job) -> dict[str, Any]:
-    """The same for the Hub's waiting page, which also draws when GPUs are expected to come free."""
-    return {**job(manager, it), "releases": releases(manager) if it.waiting else []}
+def for_spawner(manager: Manager, it: Job, *, ends: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    """The same for the Hub's waiting page, which also draws when GPUs are expected to come free.
+
+    :param ends: what releases() said just now, for many jobs at once.
+    """
+    if not it.waiting:
+        return {**job(manager, it), "releases": []}
+    return {**job(manager, it), "releases": releases(manager) if ends is None else ends}
 
 
 def releases(manager: Manager) -> list[dict[str, Any]]:

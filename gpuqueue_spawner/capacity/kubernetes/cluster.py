@@ -5,6 +5,7 @@ Pure. Knows Kubernetes' JSON and its rules on who may be placed where. Who fetch
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -98,7 +99,7 @@ def observation(
     """
     seen = [*nodes]
     well = {each.name for each in seen if each.closed != NOT_READY}
-    used: dict[str, Resources] = {}
+    used: dict[str, Sum] = {}
     ours: dict[str, list[Pod]] = {}
     for pod in pods:
         if pod.ended:
@@ -106,11 +107,31 @@ def observation(
         if pod.instance == instance and pod.key:
             ours.setdefault(pod.key, []).append(_of_job(pod, lost=lost(pod, well)))
         elif pod.node:
-            used[pod.node] = used.get(pod.node, Resources()) + pod.resources
+            used.setdefault(pod.node, Sum()).add(pod.resources)
     return Observation(
-        nodes=tuple(_node(each, used.get(each.name, Resources()), frozenset(tolerated)) for each in seen),
+        nodes=tuple(_node(each, used.get(each.name, Sum()).resources, frozenset(tolerated)) for each in seen),
         jobs={key: tuple(each) for key, each in ours.items()},
     )
+
+
+class Sum:
+    """Adds up what the pods of a node take: done often, and a record for each step is dear in a large cluster."""
+
+    def __init__(self) -> None:
+        self._cpus, self._memory = 0.0, 0
+        self._gpus: dict[str, int] = {}
+
+    def add(self, taken: Resources) -> None:
+        """Count one more pod."""
+        self._cpus += taken.cpus
+        self._memory += taken.memory
+        for name, count in taken.gpus.items():
+            self._gpus[name] = self._gpus.get(name, 0) + count
+
+    @property
+    def resources(self) -> Resources:
+        """All of them together."""
+        return Resources(cpus=self._cpus, memory=self._memory, gpus=self._gpus)
 
 
 def lost(pod: SeenPod, well: Collection[str]) -> bool:
@@ -140,19 +161,20 @@ def _node(seen: SeenNode, used: Resources, tolerated: frozenset[str]) -> Node:
         allocatable=seen.allocatable,
         used=used,
         broken=seen.broken,
-        devices=tuple(_devices(seen)),
+        devices=_devices(tuple(seen.allocatable.gpus.items()), seen.model),
         drained=bool(note),
         note=note,
     )
 
 
-def _devices(seen: SeenNode) -> Iterable[Device]:
+@functools.lru_cache(maxsize=256)  # a large cluster has few kinds of nodes
+def _devices(gpus: tuple[tuple[str, int], ...], model: str) -> tuple[Device, ...]:
     """A number for each GPU: the books hold every one once; which one a pod gets, its kubelet decides."""
-    index = 0
-    for resource, count in seen.allocatable.gpus.items():
-        for number in range(count):
-            yield Device(id=f"{resource}/{number}", index=index, resource=resource, model=seen.model)
-            index += 1
+    names = [(resource, number) for resource, count in gpus for number in range(count)]
+    return tuple(
+        Device(id=f"{resource}/{number}", index=index, resource=resource, model=model)
+        for index, (resource, number) in enumerate(names)
+    )
 
 
 def _closed(spec: Mapping[str, Any], conditions: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 import time
+from heapq import nsmallest
 from typing import Any
 
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
@@ -25,6 +26,7 @@ log = logging.getLogger("gpuqueue")
 
 BEAT_S = 5.0
 SILENCE_S = 15.0
+PORTION = 100  # jobs told in one go, before others get a turn: when one starts, the places of thousands change
 
 
 class Silent(Exception):
@@ -91,17 +93,29 @@ class Stream(WebSocketHandler, SpawnerHandler):
         raise Silent
 
     async def _tell(self) -> None:
-        """Every job it holds once, then each change of one of them."""
+        """Every job it holds once, then each change of one of them; whose turn has come is told first."""
         with self.manager.changes.subscribe() as changes:
             self._changes = changes
-            anew = self._said
+            due = self._said
             while True:
-                for key in sorted(anew):
-                    await self._tell_job(key)
-                dirty = await changes.next()
+                portion = nsmallest(PORTION, due, key=self._urgency)
+                ends = records.releases(self.manager) if portion else []
+                for key in portion:
+                    await self._tell_job(key, ends)
+                due = due.difference(portion)
+                await asyncio.sleep(0)
+                dirty = changes.so_far() if due else await changes.next()
                 # By the ids it was told: a job may have ended in the database without this process having seen it.
-                moved = {key for key, view in self._told.items() if view.get("id") in dirty}
-                anew = self._said & (moved | (self._said - self._told.keys()))
+                moved = {key for key, view in self._told.items() if view.get("id") in dirty} if dirty else set()
+                due = self._said & (due | moved | (self._said - self._told.keys()))
+
+    def _urgency(self, key: str) -> tuple[bool, int, str]:
+        """Who holds GPUs and does not know it yet comes first, then the front of the line."""
+        job = self.manager.queue.of_key(key)
+        if job is None or not job.waiting:
+            return (False, 0, key)
+        standing = self.manager.queue.standings.get(job.id)
+        return (True, standing.wait.place if standing else 0, key)
 
     def _holds(self, holds: frozenset[str]) -> None:
         """A Hub drops what it is told of a job before it knows that it holds it: such a job is told anew."""
@@ -113,12 +127,12 @@ class Stream(WebSocketHandler, SpawnerHandler):
         if self._changes is not None:
             self._changes.tell(QUEUE)
 
-    async def _tell_job(self, key: str) -> None:
+    async def _tell_job(self, key: str, ends: list[dict[str, Any]]) -> None:
         job = await self.manager.job_of_key(key)
         if job is None:  # after a restored backup: the Hub asks again by itself
             self._told[key] = {}
             return
-        view = records.for_spawner(self.manager, job)
+        view = records.for_spawner(self.manager, job, ends=ends)
         if self._told.get(key) != view:
             self._told[key] = view
             await self._send({"type": "job", "job": view})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from gpuqueue_spawner.capacity import CapacityUnavailable
 from gpuqueue_spawner.manager import decisions
 from gpuqueue_spawner.manager.planning import plan_once
 from gpuqueue_spawner.manager.run import Office
-from gpuqueue_spawner.model import Job, State
+from gpuqueue_spawner.manager.watching import REST
+from gpuqueue_spawner.model import End, Job, State
 
 from .world import World, new_job
 
@@ -103,3 +105,79 @@ def test_what_carries_the_mark_of_a_job_that_was_only_admitted_keeps_its_gpus_fr
 
     world.run(permit())
     assert old not in world.machine.alive
+
+
+# ---- a large cluster, where something always changes -----------------------------------------------------------------
+
+
+def test_the_longer_a_look_takes_the_longer_is_the_rest_after_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that looks never fill a core; and a rest is never longer than a look would be waited for anyway."""
+    office = world.office()
+    world.lead(office)
+    watch, look, now = office.watch, world.machine.look, 0.0
+
+    def rest_after(seconds: float) -> float:
+        asked, watch._rests_until = asyncio.Event(), -1.0
+
+        def slow() -> Any:
+            nonlocal now
+            now += seconds
+            loop.call_soon_threadsafe(asked.set)
+            return look()
+
+        async def watched() -> float:
+            nonlocal loop
+            loop = asyncio.get_running_loop()
+            watching = asyncio.create_task(watch.run())
+            await asked.wait()
+            async with asyncio.timeout(10):
+                while watch._rests_until == -1.0:
+                    await asyncio.sleep(0.01)
+            watching.cancel()
+            return watch._rests_until - now
+
+        monkeypatch.setattr(world.machine, "look", slow)
+        return world.run(watched())
+
+    loop: asyncio.AbstractEventLoop
+    monkeypatch.setattr(watch, "_clock", lambda: now)
+
+    assert rest_after(0.01) == pytest.approx(REST * 0.01)
+    assert rest_after(10.0) == pytest.approx(watch._look_s)
+
+
+def test_while_it_rests_only_the_end_of_a_job_is_looked_at_at_once(world: World) -> None:
+    """Whoever waits for its GPUs waits for no rest."""
+    office = world.office()
+    world.lead(office)
+    watch = office.watch
+    job = running(world, office)
+
+    async def rings() -> bool:
+        watch.ring.clear()
+        watch._rests_until = watch._clock() + 3600
+        watch._changed()
+        return watch.ring.is_set()
+
+    assert not world.run(rings())
+    world.run(office.manager.decide(job.id, lambda job: decisions.stop(job, now=world.now, by="ada", end=End.STOPPED)))
+    assert world.run(rings())
+
+
+def test_while_the_planner_rests_only_what_jobs_do_wakes_it_at_once(world: World) -> None:
+    """What others do to the room is planned with after the rest."""
+    office = world.office()
+    world.lead(office)
+    manager = office.manager
+    manager.plan_rests_until = time.monotonic() + 3600
+    world.machine.nodes = world.machine.nodes[:1]
+
+    async def look() -> bool:
+        manager.wake.clear()
+        await office.watch.look()
+        return manager.wake.is_set()
+
+    assert not world.run(look())
+    assert len(manager.room.nodes) == 1
+    world.run(manager.submit(new_job()))
+    assert manager.wake.is_set()
