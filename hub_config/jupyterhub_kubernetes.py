@@ -134,7 +134,7 @@ spawner.image_pull_secrets = NOTEBOOKS["pull_secrets"]
 spawner.cmd = NOTEBOOKS["cmd"]
 spawner.default_url = "/lab"
 spawner.node_selector = NOTEBOOKS["node_selector"]
-spawner.tolerations = NOTEBOOKS["tolerations"]  # the manager must know their keys: KubernetesCapacity.tolerated_taints
+spawner.tolerations = NOTEBOOKS["tolerations"]
 
 # What Pod Security "restricted" asks for, which the chart enforces on the namespace. Tokens of the cluster are not
 # mounted, which is KubeSpawner's default.

@@ -20,7 +20,7 @@ NOW = 1_000_000.0
 WHAT_HELPS = {
     ReasonCode.HOLD: "The GPU team releases it.",
     ReasonCode.NEVER_FITS: "Ask for less. It is refused when it is asked for; later it happens only to a job whose "
-    "server was taken away or whose limit was lowered.",
+    "server was taken away or closed to it by a taint or another label, or whose limit was lowered.",
     ReasonCode.OWN_LIMIT: "One of your own jobs ends.",
     ReasonCode.CAPACITY_UNKNOWN: "Nothing of yours. Nobody starts until it is known again; the sentence says why.",
     ReasonCode.ORDER: "Time. The estimate counts everybody ahead.",

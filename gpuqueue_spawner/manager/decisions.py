@@ -81,6 +81,7 @@ def replaced(job: Job, new: NewJob, *, now: float) -> Change | None:
         "name": new.name,
         "profile": new.profile,
         "resources": new.resources,
+        "constraints": new.constraints,
         "lease": new.lease,
         "options": dict(new.options),
         "uid": new.uid,
@@ -96,7 +97,8 @@ def replaced(job: Job, new: NewJob, *, now: float) -> Change | None:
 
 def same_wish(job: Job, new: NewJob) -> bool:
     """Whether the new request asks for the same as the job."""
-    return (job.resources, job.lease, dict(job.options)) == (new.resources, new.lease, dict(new.options))
+    before, after = ((it.resources, it.constraints, it.lease, dict(it.options)) for it in (job, new))
+    return before == after
 
 
 def hold(job: Job, *, by: str, note: str) -> Change:

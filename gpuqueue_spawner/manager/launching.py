@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..capacity import Capacity
-from ..model import Job, State
+from ..model import Job, Node, State
+from ..scheduling import takes
 from . import decisions
 from .decisions import Change, Refused
 from .ending import Ending
@@ -78,8 +79,7 @@ class Launching:
         if self.manager.room.unknown or job.placement is None:
             return  # it was admitted on what was known then
         node = next((node for node in self.manager.room.nodes if node.name == job.placement.node), None)
-        if node is None or node.drained:
-            words = f"{node.name} is {node.note}" if node else "its server is not there any more"
+        if words := _closed(node, job):
             await self.manager.decide(
                 job.id, lambda job: decisions.unlaunch(job, launch=job.launch, message=f"Not started: {words}.")
             )
@@ -119,3 +119,12 @@ class Launching:
     def _ticket(self, job: Job) -> str:
         signature = hmac.new(self._secret, f"launch/{job.key}/{job.launch}".encode(), hashlib.sha256).hexdigest()
         return f"{job.id}.{job.launch}.{signature}"
+
+
+def _closed(node: Node | None, job: Job) -> str:
+    """Why nothing of the job may be launched on its node; empty: it may."""
+    if node is None:
+        return "its server is not there any more"
+    if node.drained or job.constraints.kept_out_by(node.taints):
+        return f"{node.name} is {node.note}"
+    return "" if takes(node, job.constraints) else f"{node.name} is not of the kind that it asks for any more"

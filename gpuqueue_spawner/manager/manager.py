@@ -181,8 +181,18 @@ class Manager:
             self._may_fit(new)
 
     def _may_fit(self, new: NewJob) -> None:
-        empty = replace(self.snapshot(), jobs=(), unknown="")  # who waits does not matter, only what there is
-        reason = trial(empty, user=new.user, resources=new.resources, lease=new.lease, now=self.clock()).reason
+        # Who waits does not matter, only what there is; nor do taints, which may be gone tomorrow.
+        snapshot = self.snapshot()
+        nodes = tuple(replace(node, taints=()) for node in snapshot.nodes)
+        empty = replace(snapshot, nodes=nodes, jobs=(), unknown="")
+        reason = trial(
+            empty,
+            user=new.user,
+            resources=new.resources,
+            constraints=new.constraints,
+            lease=new.lease,
+            now=self.clock(),
+        ).reason
         if reason is not None and reason.code is ReasonCode.NEVER_FITS:
             words = f"{reason.lead} {reason.proof}".strip()
             value, allowed = str(new.resources), f"what fits on one server and within the user's limits. {words}"

@@ -3,13 +3,16 @@
 Where to go next: who starts when is `scheduling`, what is kept is `store`, what exists is `capacity`.
 """
 
+from .constraints import ANYWHERE, Constraints, Taint, Toleration
 from .jobs import End, Job, NewJob, Reason, ReasonCode
 from .nodes import Device, Node, Placement
 from .resources import Resources
 from .states import TRANSITIONS, Event, InvalidTransition, State, legacy_status, next_state, possible
 
 __all__ = [
+    "ANYWHERE",
     "TRANSITIONS",
+    "Constraints",
     "Device",
     "End",
     "Event",
@@ -22,6 +25,8 @@ __all__ = [
     "ReasonCode",
     "Resources",
     "State",
+    "Taint",
+    "Toleration",
     "legacy_status",
     "next_state",
     "possible",

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .constraints import Constraints
 from .nodes import Placement
 from .resources import Resources
 from .states import HOLDING, WAITING, State
@@ -64,6 +65,7 @@ class NewJob:
     name: str = ""  #: what its owner calls it, up to 255 characters
     profile: str = ""  #: display name of the profile
     resources: Resources
+    constraints: Constraints = field(default_factory=Constraints)  #: which nodes will do, of those with room
     lease: float  #: seconds it may run, from the moment the notebook is ready
     options: Mapping[str, Any] = field(default_factory=dict)  #: the Hub's user_options, posted again after a loss
     uid: int | None = None  #: numeric user id its processes run under, None: the Hub's own

@@ -5,8 +5,10 @@ Knows records. Which nodes exist: capacity/. Which one a job gets: scheduling/pl
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from .constraints import Taint
 from .resources import NVIDIA_GPU, Resources
 
 
@@ -33,7 +35,9 @@ class Node:
     )  #: GPUs of it that do not work, where only their number is known
     devices: tuple[Device, ...] = field(default=())  #: every GPU, by index
     drained: bool = False  #: keeps its jobs, takes no new one
-    note: str = ""  #: why it is drained, an admin's words
+    note: str = ""  #: why it is drained, an admin's words; or that it is tainted
+    labels: Mapping[str, str] = field(default_factory=dict)  #: of a cluster's node
+    taints: tuple[Taint, ...] = ()  #: each keeps out who does not tolerate it
 
 
 @dataclass(frozen=True, kw_only=True)

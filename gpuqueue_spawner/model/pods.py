@@ -1,16 +1,17 @@
-"""What a pod takes from its node, by its manifest as Kubernetes' JSON has it, and the labels that make it a job's.
+"""What a pod takes from its node and demands of it, by its manifest as Kubernetes' JSON has it; the labels of a job's.
 
-Knows quantities and the rules by which Kubernetes adds containers up. Which pods there are: capacity/kubernetes/. Whose
-manifest becomes a job: spawner/kubernetes.py.
+Knows quantities and the rules by which Kubernetes adds containers up; what a demand means: constraints.py. Which pods
+there are: capacity/kubernetes/. Whose manifest becomes a job: spawner/kubernetes.py.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
+from .constraints import HOST, OPERATORS, Constraints, Expression, Term, Toleration, whole
 from .resources import InvalidResources, Resources
 
 #: On every pod of a job, and what an operator selects by: `kubectl get pods -l gpuqueue.jupyter.org/instance`.
@@ -95,6 +96,19 @@ def _containers(spec: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any
         yield f"container {each.get('name')}", each
 
 
+def pod_constraints(spec: Mapping[str, Any]) -> Constraints:
+    """What a pod's spec demands of the node it is bound to. What is not understood here demands nothing."""
+    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
+    selector = spec.get("nodeSelector") or {}
+    tolerations = {_toleration(each) for each in spec.get("tolerations") or ()}
+    return Constraints(
+        selector=tuple(sorted((str(key), str(value)) for key, value in selector.items())),
+        terms=_terms(required.get("nodeSelectorTerms") or ()),
+        tolerations=tuple(sorted(tolerations, key=lambda each: (each.key, each.operator, each.value, each.effect))),
+    )
+
+
 def as_resources(amounts: Mapping[str, Any]) -> Resources:
     """Cores, bytes, and every extended resource by its name; the rest, such as disk, is not counted.
 
@@ -105,6 +119,38 @@ def as_resources(amounts: Mapping[str, Any]) -> Resources:
         cpus=float(read.get("cpu", 0)),
         memory=int(read.get("memory", Decimal(0)).to_integral_value(ROUND_CEILING)),
         gpus={name: _whole(name, count) for name, count in read.items() if _extended(name)},
+    )
+
+
+def _terms(given: Iterable[Mapping[str, Any]]) -> tuple[Term, ...]:
+    terms = []
+    for each in given:
+        labels = each.get("matchExpressions") or ()
+        fields = [field for field in each.get("matchFields") or () if field.get("key") == HOST]
+        term = Term(labels=tuple(_expressions(labels)), fields=tuple(_expressions(fields)))
+        if term == Term() and (labels or each.get("matchFields")):
+            return ()  # nothing of it is understood: any node may match it
+        terms.append(term)
+    return tuple(terms)
+
+
+def _expressions(given: Iterable[Mapping[str, Any]]) -> Iterator[Expression]:
+    for each in given:
+        operator, values = each.get("operator"), tuple(sorted(map(str, each.get("values") or ())))
+        if operator in ("Gt", "Lt") and (len(values) != 1 or whole(values[0]) is None):
+            continue
+        if operator in OPERATORS and each.get("key"):
+            yield Expression(key=str(each["key"]), operator=operator, values=values)
+
+
+def _toleration(given: Mapping[str, Any]) -> Toleration:
+    """Read one. An operator that is not known here may tolerate any value."""
+    equal = (given.get("operator") or "Equal") == "Equal"
+    return Toleration(
+        key=given.get("key") or "",
+        operator="Equal" if equal else "Exists",
+        value=(given.get("value") or "") if equal else "",
+        effect=given.get("effect") or "",
     )
 
 

@@ -18,6 +18,7 @@ from .limits import Ledger
 from .line import Line, Waiter
 from .occupancy import Occupancy
 from .order import first_come
+from .pools import Pools
 from .reach import Reach
 from .servers import Server
 from .snapshot import Snapshot
@@ -48,7 +49,8 @@ class Course:
         self.unknown = snapshot.unknown
         self.room = Occupancy(snapshot.nodes)
         self.ledger = Ledger(snapshot.limits)
-        self.reach = Reach(snapshot.nodes, snapshot.limits, unknown=bool(snapshot.unknown))
+        self.pools = Pools(snapshot.nodes)
+        self.reach = Reach(snapshot.nodes, snapshot.limits, self.pools, unknown=bool(snapshot.unknown))
         self.blocked: Waiter | None = None  #: whose turn it is, without room
         self.waiters = self._waiters(job for job in snapshot.jobs if job.waiting)
         self._ends: list[tuple[float, int, Hold]] = []  # heap; the number keeps records from being compared
@@ -67,7 +69,9 @@ class Course:
     def waiter(self, job: Job, *, position: int) -> Waiter:
         """A job as the line sees it."""
         need = Amount.of(job.resources)
-        return Waiter(job=job, position=position, need=need, impossible=self.reach.refusal(need))
+        demand = job.constraints
+        impossible = self.reach.refusal(need, demand)
+        return Waiter(job=job, position=position, need=need, pool=self.pools.of(demand), impossible=impossible)
 
     @property
     def asking(self) -> int:
@@ -79,9 +83,9 @@ class Course:
         starts = []
         while (head := self._line.head()) is not None:
             # Where it did not fit before, only a server that something came back to can have room.
-            if head is self.blocked and not any(server.fits(head.need) for server in self._roomier):
+            if head is self.blocked and not any(_may_start(head, server) for server in self._roomier):
                 break
-            placement = self.room.find(head.need)
+            placement = self.room.find(head.need, head.pool)
             if placement is None:
                 break
             self._begin(head, placement)
@@ -129,6 +133,10 @@ class Course:
             server = self.room.give_back(hold.need, hold.placement)
             if server is not None and not server.drained:
                 self._roomier.append(server)
+
+
+def _may_start(waiter: Waiter, server: Server) -> bool:
+    return (waiter.pool is None or server.name in waiter.pool) and server.fits(waiter.need)
 
 
 def _end(job: Job, now: float) -> float:

@@ -33,7 +33,7 @@ def starts_at_the_end(course: Course, newcomers: Sequence[Waiter]) -> dict[int, 
         if course.blocked is None:
             for newcomer in pending:
                 excess = course.ledger.excess(newcomer.job.user, newcomer.need.gpu_count)
-                if excess is None and course.room.find(newcomer.need) is not None:
+                if excess is None and course.room.find(newcomer.need, newcomer.pool) is not None:
                     found[newcomer.position] = course.now
             pending = [newcomer for newcomer in pending if newcomer.position not in found]
         if not course.advance():

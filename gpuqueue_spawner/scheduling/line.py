@@ -12,6 +12,7 @@ from heapq import heappop, heappush
 from ..model import Job, Reason, State
 from .amounts import Amount
 from .limits import Ledger
+from .pools import Pool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,6 +22,7 @@ class Waiter:
     job: Job
     position: int  #: in the order of the queue, from 0
     need: Amount
+    pool: Pool  #: where it may start
     impossible: Reason | None  #: why it can never start as it is
 
     @property

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from ..model import Node, Placement
 from .amounts import Amount
 from .placement import Shelves
+from .pools import Pool
 from .servers import Server
 
 
@@ -38,7 +39,7 @@ class Occupancy:
             self._shelves.put(server)
         return server
 
-    def find(self, need: Amount) -> Placement | None:
-        """Where a job would go now."""
-        server = self._shelves.best(need)
+    def find(self, need: Amount, pool: Pool) -> Placement | None:
+        """Where a job would go now, of the servers in its pool."""
+        server = self._shelves.best(need, pool)
         return Placement(node=server.name, devices=server.choose(need)) if server is not None else None

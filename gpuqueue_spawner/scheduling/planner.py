@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
-from ..model import Job, Reason, Resources, State
+from ..model import ANYWHERE, Constraints, Job, Reason, Resources, State
 from . import forecast, reasons
 from .course import Course
 from .line import Waiter
@@ -30,9 +30,18 @@ def plan(snapshot: Snapshot, *, now: float) -> Plan:
     return Plan(admissions=admissions, waits={wait.job: wait for wait in waits})
 
 
-def trial(snapshot: Snapshot, *, user: str, resources: Resources, lease: float, now: float) -> Trial:
+def trial(
+    snapshot: Snapshot,
+    *,
+    user: str,
+    resources: Resources,
+    constraints: Constraints = ANYWHERE,
+    lease: float,
+    now: float,
+) -> Trial:
     """Say what would happen to one more job of `user`."""
-    return trials(snapshot, user=user, choices=[Choice(resources=resources, lease=lease)], now=now)[0]
+    choice = Choice(resources=resources, constraints=constraints, lease=lease)
+    return trials(snapshot, user=user, choices=[choice], now=now)[0]
 
 
 def trials(snapshot: Snapshot, *, user: str, choices: Sequence[Choice], now: float) -> tuple[Trial, ...]:
@@ -82,7 +91,7 @@ def _reason(waiter: Waiter, course: Course, *, ahead: int) -> Reason:
         return reasons.order(ahead)
     if job.not_before > course.now:
         return reasons.not_before(job.message)
-    return reasons.resources(need, course.room.servers)
+    return reasons.resources(need, course.room.servers, waiter.pool)
 
 
 def _in_turn(waiter: Waiter, course: Course) -> bool:
@@ -99,7 +108,7 @@ def _free(waiter: Waiter, course: Course) -> bool:
         not course.unknown
         and course.blocked is None
         and _in_turn(waiter, course)
-        and course.room.find(waiter.need) is not None
+        and course.room.find(waiter.need, waiter.pool) is not None
     )
 
 
@@ -109,6 +118,7 @@ def _newcomer(user: str, choice: Choice, now: float) -> Job:
         server="",
         request="",
         resources=choice.resources,
+        constraints=choice.constraints,
         lease=choice.lease,
         id=0,
         key="",

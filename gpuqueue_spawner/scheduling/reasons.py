@@ -5,12 +5,13 @@ Which reason holds: planner.py. No reason holds another user's name, note or lim
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from ..model import Reason, ReasonCode
+from ..model import Constraints, Reason, ReasonCode
 from . import words
 from .amounts import MICRO, Amount
 from .limits import GPUS_AT_ONCE, Excess
+from .pools import Pool
 from .servers import Server
 
 NOWHERE = "Fits nowhere as it is:"
@@ -46,9 +47,27 @@ def not_before(failure: str) -> Reason:
     )
 
 
-def never_fits(need: Amount, sizes: Sequence[Amount]) -> Reason:
-    """No server is large enough. Names the first amount that is too large, and what is possible."""
-    return Reason(code=ReasonCode.NEVER_FITS, lead=f"{NOWHERE} {_too_large(need, sizes)}")
+def never_fits(need: Amount, sizes: Sequence[Amount], *, everywhere: bool) -> Reason:
+    """No server is large enough. Names the first amount that is too large, and what is possible.
+
+    :param everywhere: whether every server would do; else what is possible is so on those that would.
+    """
+    proof = "" if everywhere else "Only servers of the kind that it asks for count."
+    return Reason(code=ReasonCode.NEVER_FITS, lead=f"{NOWHERE} {_too_large(need, sizes)}", proof=proof)
+
+
+def never_matches(demand: Constraints) -> Reason:
+    """No server is of the kind that it asks for."""
+    labels = words.listing(f"{key}={value}" for key, value in demand.selector)
+    kind = "that it asks for" + (f" ({labels})" if demand.selector else "")
+    return Reason(code=ReasonCode.NEVER_FITS, lead=f"{NOWHERE} there is no server of the kind {kind}.")
+
+
+def kept_out(taints: Iterable[str]) -> Reason:
+    """Every server that would do is tainted; `taints`: their keys."""
+    lead = f"{NOWHERE} every server that is large enough is closed to it."
+    proof = f"It does not tolerate the taint {words.listing(sorted(taints))}."
+    return Reason(code=ReasonCode.NEVER_FITS, lead=lead, proof=proof)
 
 
 def never_allowed(need: Amount, limit: int) -> Reason:
@@ -57,11 +76,13 @@ def never_allowed(need: Amount, limit: int) -> Reason:
     return Reason(code=ReasonCode.NEVER_FITS, lead=lead, proof=f"Your limit “{GPUS_AT_ONCE}” is {limit}.")
 
 
-def resources(need: Amount, servers: Sequence[Server]) -> Reason:
-    """It is the first in line, and no server has room."""
-    usable = [server for server in servers if not server.drained and need.within(server.whole)]
+def resources(need: Amount, servers: Sequence[Server], pool: Pool) -> Reason:
+    """It is the first in line, and no server of its pool has room."""
+    open_to_it = [server for server in servers if pool is None or server.name in pool]
+    usable = [server for server in open_to_it if not server.drained and need.within(server.whole)]
     if not usable:
-        return Reason(code=ReasonCode.RESOURCES, lead=_waits_for(need), proof=_drained(servers))
+        proof = _drained(servers) if pool is None else "All servers that it can use are drained."
+        return Reason(code=ReasonCode.RESOURCES, lead=_waits_for(need), proof=proof)
     lead, proof = _shortage(need, usable, _any_server(servers, usable))
     return Reason(code=ReasonCode.RESOURCES, lead=lead, proof=f"{proof}{_outside(need, usable)}")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..model import Job, Node, Placement, Reason, Resources
+from ..model import ANYWHERE, Constraints, Job, Node, Placement, Reason, Resources
 from .limits import Limits
 
 
@@ -54,6 +54,7 @@ class Choice:
     """What one more job could ask for."""
 
     resources: Resources
+    constraints: Constraints = ANYWHERE
     lease: float  #: seconds; decides nothing under strict order, and will once shorter jobs may pass
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..manager.manager import Manager
-from ..model import Resources
+from ..model import Constraints, Resources
 from ..scheduling import Choice, trials
 from . import records
 from .views import form
@@ -31,7 +31,7 @@ class Asked:
 
     user: str
     server: str
-    choices: Mapping[str, tuple[Resources, float]]  #: by the form's own key: amounts, lease in seconds
+    choices: Mapping[str, Choice]  #: by the form's own key
 
 
 class BadTicket(Exception):
@@ -46,7 +46,10 @@ class Tickets:
 
     def seal(self, asked: Asked) -> str:
         """Make a ticket."""
-        choices = {key: [records.resources(amount), lease] for key, (amount, lease) in asked.choices.items()}
+        choices = {
+            key: [records.resources(it.resources), it.constraints.document(), it.lease]
+            for key, it in asked.choices.items()
+        }
         content = {"user": asked.user, "server": asked.server, "choices": choices, "until": self._clock() + TICKET_S}
         body = base64.urlsafe_b64encode(json.dumps(content).encode()).decode()
         return f"{body}.{self._sign(body)}"
@@ -62,7 +65,10 @@ class Tickets:
         content = json.loads(base64.urlsafe_b64decode(body))
         if content["until"] < self._clock():
             raise BadTicket
-        choices = {key: (Resources(**amount), lease) for key, (amount, lease) in content["choices"].items()}
+        choices = {
+            key: Choice(resources=Resources(**amount), constraints=Constraints.of_document(demand), lease=lease)
+            for key, (amount, demand, lease) in content["choices"].items()
+        }
         return Asked(user=content["user"], server=content["server"], choices=choices)
 
     def _sign(self, body: str) -> str:
@@ -72,8 +78,7 @@ class Tickets:
 async def availability(manager: Manager, asked: Asked) -> dict[str, Any]:
     """Everything a spawn form shows. The planner is asked in a thread: with a long queue it takes a while."""
     snapshot, now = manager.snapshot(), manager.clock()
-    choices = [Choice(resources=amount, lease=lease) for amount, lease in asked.choices.values()]
-    verdicts = await asyncio.to_thread(trials, snapshot, user=asked.user, choices=choices, now=now)
+    verdicts = await asyncio.to_thread(trials, snapshot, user=asked.user, choices=[*asked.choices.values()], now=now)
     holding = manager.queue.holding()
     open_job = manager.queue.of_server(asked.user, asked.server)
     waiting = [job for job in manager.queue.jobs.values() if job.waiting]

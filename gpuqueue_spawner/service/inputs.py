@@ -9,18 +9,20 @@ import json
 import math
 import re
 import unicodedata
-from typing import Annotated, Any, Literal, NoReturn, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from ..model import NewJob, Resources
+from ..model import Constraints, NewJob, Resources
+from ..scheduling import Choice
 from .errors import BadInput
 
 NAME_MAX = 255
 NOTE_MAX = 1000
 OPTIONS_MAX = 16 * 1024  # bytes of JSON; a form sends under 1 KiB
 SECONDS_MAX = 366 * 86400.0
+DEMANDS_MAX = 100  # labels, values, terms or tolerations; a profile has a few of each
 DEEP_MAX = 20  # objects and lists within each other; the deepest honest body has 5
 FAILURE_MAX = 2000
 TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # they turn round what stands behind them
@@ -100,6 +102,7 @@ def legible(message: object) -> object:
 
 Printable = Annotated[str, AfterValidator(printable)]
 Name = Annotated[Printable, Field(max_length=NAME_MAX)]
+Label = Annotated[Name, Field(min_length=1)]
 Note = Annotated[Printable, Field(max_length=NOTE_MAX)]
 Random = Annotated[str, Field(min_length=8, max_length=100, pattern=r"^[!-~]*$")]  # made by a program
 Launch = Annotated[int, Field(ge=1, le=2**31 - 1)]
@@ -125,6 +128,51 @@ class AmountInput(Input):
         return Resources(cpus=self.cpus, memory=self.memory, gpus=self.gpus)
 
 
+class ExpressionInput(Input):
+    """What a label or field of a node has to be."""
+
+    key: Label
+    operator: Literal["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"]
+    values: Annotated[list[Name], Field(max_length=DEMANDS_MAX)] = []
+
+
+Expressions = Annotated[list[ExpressionInput], Field(max_length=DEMANDS_MAX)]
+
+
+class TermInput(Input):
+    """One way in which a node may match."""
+
+    labels: Expressions = []
+    fields: Expressions = []
+
+
+class TolerationInput(Input):
+    """A taint that a pod does not mind."""
+
+    key: Name = ""
+    operator: Literal["Equal", "Exists"] = "Equal"
+    value: Name = ""
+    effect: Name = ""
+
+
+class ConstraintsInput(Input):
+    """What a pod demands of its node besides room."""
+
+    selector: Annotated[dict[Label, Name], Field(max_length=DEMANDS_MAX)] = {}
+    terms: Annotated[list[TermInput], Field(max_length=DEMANDS_MAX)] = []
+    tolerations: Annotated[list[TolerationInput], Field(max_length=DEMANDS_MAX)] = []
+
+    @model_validator(mode="after")
+    def _small(self) -> Self:
+        if len(self.model_dump_json()) > OPTIONS_MAX:
+            raise ValueError(f"at most {OPTIONS_MAX // 1024} KiB of demands")
+        return self
+
+    def constraints(self) -> Constraints:
+        """As the core speaks of it."""
+        return Constraints.of_document(self.model_dump())
+
+
 class JobInput(Input):
     """A spawner's request for a job."""
 
@@ -135,6 +183,7 @@ class JobInput(Input):
     name: Name = ""
     profile: Name = ""
     resources: AmountInput
+    constraints: ConstraintsInput = ConstraintsInput()
     lease: Lease
     options: Annotated[dict[str, Any], AfterValidator(small)] = {}
     uid: Annotated[int, Field(ge=0, lt=2**32)] | None = None
@@ -148,6 +197,7 @@ class JobInput(Input):
             name=self.name,
             profile=self.profile,
             resources=self.resources.resources(),
+            constraints=self.constraints.constraints(),
             lease=self.lease,
             options=self.options,
             uid=self.uid,
@@ -221,7 +271,14 @@ class ChoiceInput(Input):
 
     key: Name
     resources: AmountInput
+    constraints: ConstraintsInput = ConstraintsInput()
     lease: Lease
+
+    def choice(self) -> Choice:
+        """As the core speaks of it."""
+        return Choice(
+            resources=self.resources.resources(), constraints=self.constraints.constraints(), lease=float(self.lease)
+        )
 
 
 class FormInput(Input):
@@ -237,6 +294,10 @@ class EstimateInput(Input):
 
     resources: AmountInput
     lease: Lease = 3600.0
+
+    def choice(self) -> Choice:
+        """As the core speaks of it. Nothing is known of a pod: any server may do."""
+        return Choice(resources=self.resources.resources(), lease=float(self.lease))
 
 
 class ActInput(Input):

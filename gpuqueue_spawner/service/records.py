@@ -121,7 +121,7 @@ def node(it: Node, jobs: Sequence[Job], *, names: bool, reader: str) -> dict[str
         "name": it.name,
         "allocatable": resources(it.allocatable),
         "drained": it.drained,
-        "note": it.note if names or it.drained else "",
+        "note": it.note if names or it.drained or it.taints else "",
         "devices": [
             {
                 "id": device.id,

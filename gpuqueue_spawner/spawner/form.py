@@ -19,11 +19,10 @@ from urllib.parse import parse_qs
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from ..model import Resources
 from .client import QueueClient
 from .errors import QueueRefused, QueueUnreachable, SpawnRefused
 from .jobs import JobView, amounts, waiting_words
-from .profiles import NAME_LIMIT, ProfileReader, Rules, Wish, read_hours, read_name, read_wish, unwrapped
+from .profiles import NAME_LIMIT, NODES, ProfileReader, Rules, Wish, read_hours, read_name, read_wish, unwrapped
 
 TEMPLATES = Path(__file__).parent / "templates"
 CHOICES_LIMIT = 64  #: asked of the queue for one form
@@ -163,14 +162,12 @@ def _header(spawner: Any) -> str:
 async def _ask(spawner: Any, profile_list: Any, entered: Entered) -> dict[str, Any] | None:
     queue: QueueClient = spawner.queue
     usual = spawner.rules.default_hours * 3600
-    choices = [(key, resources, usual) for key, resources in _asked(profile_list)]
+    site = {name: getattr(spawner, name) for name in NODES if spawner.has_trait(name)}
+    choices = [{**choice, "lease": usual} for choice in _asked(profile_list, site)]
     if entered.wish is not None:
-        choices.append((EXACT, entered.wish.resources, entered.wish.lease))
-    body = {
-        "user": spawner.user.name,
-        "server": spawner.name,
-        "choices": [{"key": key, "resources": amounts(resources), "lease": lease} for key, resources, lease in choices],
-    }
+        exact = ProfileReader.of(profile_list, entered.wish.options, **site)
+        choices.append({**_demand(EXACT, exact), "lease": entered.wish.lease})
+    body = {"user": spawner.user.name, "server": spawner.name, "choices": choices}
     try:
         return await queue.post("/spawner/v1/form", body, within=spawner.form_timeout)
     except (QueueUnreachable, QueueRefused) as error:
@@ -178,12 +175,17 @@ async def _ask(spawner: Any, profile_list: Any, entered: Entered) -> dict[str, A
         return None
 
 
-def _asked(profile_list: Any) -> Iterator[tuple[str, Resources]]:
+def _asked(profile_list: Any, site: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for key, _, options in _choices(ProfileReader.of(profile_list).profile_list):
         try:
-            yield key, ProfileReader.of(profile_list, options).resources()
+            yield _demand(key, ProfileReader.of(profile_list, options, **site))
         except SpawnRefused:
             continue  # only an unlisted value makes it complete: nothing to ask yet
+
+
+def _demand(key: str, reader: ProfileReader) -> dict[str, Any]:
+    resources = amounts(reader.resources())
+    return {"key": key, "resources": resources, "constraints": reader.constraints().document()}
 
 
 def _choices(profiles: list[dict[str, Any]]) -> Iterator[tuple[str, str, dict[str, str]]]:

@@ -20,7 +20,7 @@ from kubernetes_asyncio.client import ApiException
 from kubespawner import KubeSpawner
 from traitlets import Bool, Float, TraitError, validate
 
-from ..model.pods import KEY, LAUNCH, pod_resources, refuse_impossible
+from ..model.pods import KEY, LAUNCH, pod_constraints, pod_resources, refuse_impossible
 from ..model.resources import InvalidResources
 from .errors import InvalidOption, LaunchFailed
 from .folders import FoldersMixin
@@ -103,7 +103,7 @@ class GPUQueueKubeSpawner(QueueingMixin, FoldersMixin):
         except InvalidResources as error:
             raise InvalidOption(error.field, error.value, error.allowed) from None
         await self.prepare_folder(pod, early=True)
-        return replace(wish, resources=resources)
+        return replace(wish, resources=resources, constraints=pod_constraints(pod["spec"]))
 
     async def identity(self) -> Identity | None:
         """The directory's numeric user, whom the pod runs as."""

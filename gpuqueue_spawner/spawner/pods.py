@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from ..model.constraints import HOST
 from ..model.pods import INSTANCE, JOB, KEY, LAUNCH
 from .tokens import secret_name
 
@@ -25,7 +26,6 @@ HOPELESS = frozenset(
     }
 )
 NOTEBOOK = "notebook"  #: KubeSpawner's name of the container
-HOST = "metadata.name"  #: the node's own name; its label kubernetes.io/hostname may be another
 
 
 def launch_name(base: str, key: str, launch: int) -> str:

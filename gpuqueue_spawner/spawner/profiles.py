@@ -17,13 +17,15 @@ from kubespawner.spawner import KubeSpawner
 from traitlets import CFloat, TraitError
 from traitlets.config import LoggingConfigurable
 
-from ..model import Resources
+from ..model import Constraints, Resources
+from ..model.pods import pod_constraints
 from ..model.resources import InvalidResources
 from .errors import InvalidOption, SpawnRefused
 
 TEMPLATES = str(Path(__file__).parent / "templates")
 NAME_LIMIT = 255  #: characters of a job's name
 OTHER = "--unlisted-choice"  #: KubeSpawner's suffix of a value that is no choice of the list
+NODES = ("node_selector", "node_affinity_required", "tolerations")  #: KubeSpawner's traits on where a pod may run
 OWN = ("profile", "hours", "job_name")  #: options that are no profile option
 SHORTEST = 0.001  #: hours; a shorter time is over before anybody is told that it ends
 HOURS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,3})?")
@@ -36,6 +38,7 @@ class Wish:
     """What one request asks for, checked."""
 
     resources: Resources
+    constraints: Constraints = field(default_factory=Constraints)  #: of a pod, which nodes will do
     lease: float  #: seconds
     name: str = ""
     profile: str = ""  #: display name
@@ -61,9 +64,12 @@ class ProfileReader(KubeSpawner):  # type: ignore[misc]  # KubeSpawner ships no 
         LoggingConfigurable.__init__(self, **traits)
 
     @classmethod
-    def of(cls, profile_list: Any, options: Mapping[str, Any] | None = None) -> ProfileReader:
-        """A reader of one request."""
-        reader = cls(user_options=dict(options or {}))
+    def of(cls, profile_list: Any, options: Mapping[str, Any] | None = None, **site: Any) -> ProfileReader:
+        """A reader of one request.
+
+        :param site: what the site has set for every profile, of NODES.
+        """
+        reader = cls(user_options=dict(options or {}), **site)
         reader.profile_list = reader._get_initialized_profile_list(reader._sorted_dict_values(profile_list))
         return reader
 
@@ -102,6 +108,18 @@ class ProfileReader(KubeSpawner):  # type: ignore[misc]  # KubeSpawner ships no 
             return Resources(cpus=cpus, memory=int(memory), gpus=gpus)
         except InvalidResources as error:
             raise InvalidOption(error.field, error.value, error.allowed) from None
+
+    def constraints(self) -> Constraints:
+        """Which nodes the chosen profile's pod will demand, unless a hook has other ideas; after resources()."""
+        values = self._sorted_dict_values
+        required = {"nodeSelectorTerms": values(self.node_affinity_required)}
+        return pod_constraints(
+            {
+                "nodeSelector": self.node_selector,
+                "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}},
+                "tolerations": values(self.tolerations),
+            }
+        )
 
     def _chosen(self) -> dict[str, Any] | None:
         slug = self.user_options.get("profile")

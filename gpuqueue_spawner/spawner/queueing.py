@@ -333,6 +333,7 @@ class QueueingMixin(Spawner):  # type: ignore[misc]  # JupyterHub ships no types
             "name": wish.name,
             "profile": wish.profile,
             "resources": amounts(wish.resources),
+            "constraints": wish.constraints.document(),
             "lease": wish.lease,
             "options": dict(wish.options),
             "uid": identity.uid if identity else None,

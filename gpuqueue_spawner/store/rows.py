@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from gpuqueue_spawner.model import End, Job, NewJob, Placement, Resources, State
+from gpuqueue_spawner.model import Constraints, End, Job, NewJob, Placement, Resources, State
 
 from .values import document, name, real, whole, words
 
@@ -30,6 +30,7 @@ def wanted(new: NewJob) -> dict[str, Any]:
         "cpus": real("cpus", new.resources.cpus),
         "memory": whole("memory", new.resources.memory),
         "gpus": document("gpus", new.resources.gpus),
+        "constraints": _rules(new.constraints),
         "lease": real("lease", new.lease),
         "options": document("options", new.options),
         "uid": None if new.uid is None else whole("uid", new.uid),
@@ -64,11 +65,17 @@ def job_of(row: Mapping[str, Any]) -> Job:
     return Job(
         **{field: row[field] for field in same},
         resources=Resources(cpus=row["cpus"], memory=row["memory"], gpus=json.loads(row["gpus"])),
+        constraints=Constraints.of_document(json.loads(row["constraints"] or "{}")),
         options=json.loads(row["options"]),
         state=State(row["state"]),
         end=End(row["end"]) if row["end"] else None,
         placement=_placement(row),
     )
+
+
+def _rules(constraints: Constraints) -> str | None:
+    rules = constraints.document()
+    return document("constraints", rules) if rules else None
 
 
 def _placed(placement: Placement | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.exc import IntegrityError
 
-from gpuqueue_spawner.model import End, Event, InvalidTransition, Resources, State
+from gpuqueue_spawner.model import Constraints, End, Event, InvalidTransition, Resources, State
 from gpuqueue_spawner.store import DeviceTaken, JobChanged, Store, Unstorable
 from gpuqueue_spawner.store.tables import jobs
 
@@ -29,6 +29,24 @@ def test_accepted_request_is_a_queued_job_with_all_that_was_asked(store: Store, 
     assert (job.state, job.version, job.submitted, job.queued) == (State.QUEUED, 1, 12.5, 12.5)
     assert (wanted.options, wanted.resources, wanted.uid) == (options, job.resources, job.uid)
     assert job.options == options
+
+
+def test_what_a_job_demands_of_a_node_is_kept_as_it_was_sent(store: Store, fence: int) -> None:
+    """And is the same after a move; nothing is nothing."""
+    demand = Constraints.of_document(
+        {
+            "selector": {"pool": "größe-\U0001d49c"},
+            "terms": [{"labels": [{"key": "a", "operator": "In", "values": ["1", "2"]}], "fields": []}],
+            "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "value": "", "effect": ""}],
+        }
+    )
+    job, plain = queued(store, fence, constraints=demand), queued(store, fence, "bob")
+
+    store.jobs.apply(job, Event.HOLD, fence=fence, at=1.0)
+
+    kept = {job.user: job.constraints for job in store.jobs.open()}
+    assert kept == {"alice": demand, "bob": Constraints()}
+    assert plain.constraints == Constraints()
 
 
 def test_key_is_a_random_number_of_128_bits_and_the_id_is_never_given_twice(store: Store, fence: int) -> None:

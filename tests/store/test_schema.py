@@ -13,6 +13,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
+from gpuqueue_spawner.model import Constraints
 from gpuqueue_spawner.store import InvalidDatabase, SchemaMismatch, Store, StoreUnavailable
 from gpuqueue_spawner.store.database import Database
 from gpuqueue_spawner.store.schema import MIGRATIONS, VERSIONS, Schema
@@ -40,7 +41,7 @@ def _steps(folder: Path, work: str) -> Path:
     step = [
         "import sqlalchemy as sa",
         "from alembic import op",
-        'revision, down_revision = "9999", "0001"',
+        'revision, down_revision = "9999", "0002"',
         "def upgrade():",
         f"    {work}",
     ]
@@ -71,7 +72,7 @@ def test_database_without_schema_is_refused_with_the_command(address: str) -> No
     with closing(Store(address)) as store:
         with pytest.raises(SchemaMismatch, match="run `gpuqueue upgrade-db`") as refused:
             store.check()
-        assert (refused.value.found, refused.value.expected) == (None, "0001")
+        assert (refused.value.found, refused.value.expected) == (None, "0002")
         with pytest.raises(SchemaMismatch):
             store.check()
 
@@ -85,7 +86,7 @@ def test_old_schema_is_refused_with_the_command_and_upgraded_by_it(
     with closing(Database(address, timeout=10.0)) as database:
         later = Schema(database, migrations=next_version)
 
-        with pytest.raises(SchemaMismatch, match=r"has schema 0001.* works with 9999: run `gpuqueue upgrade-db`"):
+        with pytest.raises(SchemaMismatch, match=r"has schema 0002.* works with 9999: run `gpuqueue upgrade-db`"):
             later.check()
         later.upgrade()
 
@@ -93,6 +94,21 @@ def test_old_schema_is_refused_with_the_command_and_upgraded_by_it(
     assert rows(address, "SELECT id, colour FROM jobs") == [(job.id, "red")]
     after = everything(address)
     assert {**after, "jobs": [row[:-1] for row in after["jobs"]]} == before
+
+
+def test_jobs_of_the_first_schema_demand_nothing_of_a_node(store: Store, address: str) -> None:
+    """Its tables become those of this version, with every row."""
+    job = queued(store, lead(store))
+    rows(address, "ALTER TABLE jobs DROP COLUMN node_rules")
+    rows(address, "UPDATE gpuqueue_schema SET version_num = '0001'")
+    with pytest.raises(SchemaMismatch, match=r"has schema 0001.* works with 0002"):
+        store.check()
+
+    store.upgrade()
+
+    store.check()
+    assert store.jobs.open() == (job,)
+    assert job.constraints == Constraints()
 
 
 def test_new_schema_is_refused_by_old_code(store: Store, address: str, next_version: Path) -> None:
@@ -140,7 +156,7 @@ def test_upgrade_that_stopped_in_the_middle_is_known_as_such(mariadb: str, broke
         _fails(mariadb, broken_version)
 
         for access in (store.check, store.upgrade):
-            with pytest.raises(SchemaMismatch, match=r"an upgrade from 0001 has not ended.*restore a backup"):
+            with pytest.raises(SchemaMismatch, match=r"an upgrade from 0002 has not ended.*restore a backup"):
                 access()
     assert rows(mariadb, "SELECT user_name FROM jobs") == [("alice",)]
 
@@ -204,7 +220,7 @@ def test_upgrade_that_is_killed_lets_the_next_one_in(mariadb: str, mariadb_serve
         ("DROP TABLE usage_days", "is half-upgraded .missing: usage_days.gpu_seconds, usage_days.jobs"),
         ("ALTER TABLE jobs DROP COLUMN message", "is half-upgraded .missing: jobs.message"),
         ("UPDATE gpuqueue_schema SET version_num = 'abcd'", "has schema abcd"),
-        ("INSERT INTO gpuqueue_schema VALUES ('0000')", "has schema 0000, 0001"),
+        ("INSERT INTO gpuqueue_schema VALUES ('0000')", "has schema 0000, 0002"),
     ],
 )
 def test_half_upgraded_schema_is_refused_and_left_alone(store: Store, address: str, damage: str, words: str) -> None:

@@ -56,12 +56,12 @@ class KubernetesCapacity(Capacity):
     )
     tolerated_taints = List(
         Unicode(),
-        ["hub.jupyter.org/dedicated", "hub.jupyter.org_dedicated", "nvidia.com/gpu"],
         config=True,
         help="""
-        Keys of taints that the notebooks' pods tolerate. A node with any other that keeps pods out is given nothing.
+        Keys of taints to overlook. Of any other, a node is given only jobs whose pods say that they tolerate it.
 
-        By default the ones that KubeSpawner's pods and those with GPUs tolerate.
+        Name one where the cluster itself has every pod tolerate it, so that a pod as the Hub makes it does not say so:
+        `nvidia.com/gpu` with the admission plugin ExtendedResourceToleration.
 
         .. versionadded:: 0.1
         """,

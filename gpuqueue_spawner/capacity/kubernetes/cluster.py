@@ -6,11 +6,12 @@ Pure. Knows Kubernetes' JSON and its rules on who may be placed where. Who fetch
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...model import Device, Node, Resources
+from ...model import Device, Node, Resources, Taint
 from ...model.pods import INSTANCE, KEY, LAUNCH, as_resources, pod_resources
 from ...model.resources import InvalidResources
 from ..base import Observation, Pod
@@ -33,7 +34,8 @@ class SeenNode:
     broken: Resources = field(default_factory=Resources)  #: GPUs that it has and that do not work
     model: str = ""  #: of its GPUs
     closed: str = ""  #: why it takes nothing new, in words; empty: it does
-    taints: tuple[str, ...] = ()  #: keys of those that keep pods out
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[Taint, ...] = ()  #: those that keep pods out
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,15 +57,17 @@ def seen_node(document: Mapping[str, Any]) -> SeenNode:
     """Read a node."""
     meta, spec, status = document["metadata"], document.get("spec") or {}, document.get("status") or {}
     works = _amounts(status.get("allocatable") or {})
+    labels = {sys.intern(key): sys.intern(value) for key, value in (meta.get("labels") or {}).items()}
     broken = _broken(_amounts(status.get("capacity") or {}), works)
     return SeenNode(
         name=meta["name"],
         allocatable=works + broken,
         broken=broken,
-        model=(meta.get("labels") or {}).get(MODEL_LABEL, ""),
+        model=labels.get(MODEL_LABEL, ""),
         closed=_closed(spec, {each["type"]: each.get("status") for each in status.get("conditions") or ()}),
+        labels=labels,
         taints=tuple(
-            each["key"]
+            Taint(key=each["key"], value=each.get("value") or "", effect=each["effect"])
             for each in spec.get("taints") or ()
             if each.get("effect") in KEEPS_OUT and not each["key"].startswith(OWN_TAINT)
         ),
@@ -95,7 +99,7 @@ def observation(
     """What may be given out, and the pods of each job.
 
     :param instance: of this installation; the pods of others are others'.
-    :param tolerated: keys of taints that the notebooks' pods tolerate.
+    :param tolerated: keys of taints that keep no pod out.
     """
     seen = [*nodes]
     well = {each.name for each in seen if each.closed != NOT_READY}
@@ -154,16 +158,18 @@ def _of_job(pod: SeenPod, *, lost: bool) -> Pod:
 
 
 def _node(seen: SeenNode, used: Resources, tolerated: frozenset[str]) -> Node:
-    keeps_out = sorted(frozenset(seen.taints) - tolerated)
-    note = seen.closed or (f"tainted {', '.join(keeps_out)}" if keeps_out else "")
+    taints = tuple(taint for taint in seen.taints if taint.key not in tolerated)
+    tainted = f"tainted {', '.join(sorted({taint.key for taint in taints}))}" if taints else ""
     return Node(
         name=seen.name,
         allocatable=seen.allocatable,
         used=used,
         broken=seen.broken,
         devices=_devices(tuple(seen.allocatable.gpus.items()), seen.model),
-        drained=bool(note),
-        note=note,
+        drained=bool(seen.closed),
+        note=seen.closed or tainted,
+        labels=seen.labels,
+        taints=taints,
     )
 
 

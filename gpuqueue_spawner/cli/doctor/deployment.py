@@ -157,7 +157,7 @@ class Deployment:
 
     @property
     def tolerated(self) -> Sequence[str]:
-        """Taints that notebooks tolerate."""
+        """Taints that the queue overlooks."""
         if self.asked.config and isinstance(self.capacity, KubernetesCapacity):
             return list(self.capacity.tolerated_taints)
         default: Any = KubernetesCapacity.class_traits()["tolerated_taints"].default()

@@ -125,11 +125,16 @@ def healthy(nodes: Sequence[Node]) -> Finding:
 def open_nodes(nodes: Sequence[Node], *, tolerated: Iterable[str]) -> Finding:
     """Nodes with GPUs that the queue gives nothing of."""
     seen = observation(map(seen_node, nodes), (), instance="", tolerated=tolerated).nodes
-    closed = [f"{node.name} ({node.note})" for node in seen if node.devices and node.drained]
+    # A taint that is named for what a node offers says only that nobody else belongs there.
+    closed = [
+        f"{node.name} ({node.note})"
+        for node in seen
+        if node.devices and (node.drained or any(taint.key not in node.allocatable.gpus for taint in node.taints))
+    ]
     if not closed:
         return ok("Every node with GPUs takes notebooks.")
-    told = f"These nodes with GPUs take nothing new: {_some(closed)}."
-    step = "`kubectl uncordon` it, see why it is not ready, or add its taint to KubernetesCapacity.tolerated_taints."
+    told = f"These nodes with GPUs take nothing new, or only what tolerates their taint: {_some(closed)}."
+    step = "`kubectl uncordon` it, see why it is not ready, or have the profiles that may use it tolerate its taint."
     return problem(told, step) if len(closed) == sum(bool(node.devices) for node in seen) else warning(told, step)
 
 

@@ -36,8 +36,7 @@ class Estimate(ApiHandler):
         most = self.manager.policy.max_lease
         if given.lease > most:
             raise BadInput("lease", given.lease, f"at most {most:g} seconds", code="gpuqueue.limit.lease")
-        choices = {"it": (given.resources.resources(), given.lease)}
-        asked = Asked(user=self.reader.name, server="", choices=choices)
+        asked = Asked(user=self.reader.name, server="", choices={"it": given.choice()})
         self.answer((await availability(self.manager, asked))["waits"]["it"])
 
 

@@ -16,7 +16,7 @@ class Form(SpawnerHandler):
         asked = Asked(
             user=given.user,
             server=given.server,
-            choices={choice.key: (choice.resources.resources(), float(choice.lease)) for choice in given.choices},
+            choices={choice.key: choice.choice() for choice in given.choices},
         )
         tickets = self.settings["tickets"]
         refresh = self.settings["prefix"] + "availability"

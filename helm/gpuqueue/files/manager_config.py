@@ -22,6 +22,5 @@ c.ManagerApp.upgrade_db = VALUES["upgrade_db"]  # a database on a server is upgr
 c.ManagerApp.capacity_class = "gpuqueue_spawner.capacity.KubernetesCapacity"
 if VALUES["max_hours"]:  # as long as this chart's Hub offers
     c.Policy.max_lease = VALUES["max_hours"] * 3600.0
-c.KubernetesCapacity.tolerated_taints.extend(VALUES["tolerated_taints"])  # those of the notebooks' pods
 for section, settings in VALUES["config"].items():
     c[section].update(settings)

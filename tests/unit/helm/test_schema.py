@@ -103,8 +103,7 @@ def test_the_manager_s_file_is_taken_by_the_manager(tmp_path: Path, monkeypatch:
         "named_servers": False,
         "upgrade_db": True,
         "max_hours": 12,
-        "tolerated_taints": ["dgx"],
-        "config": {"Policy": {"gpus": 4}},
+        "config": {"Policy": {"gpus": 4}, "KubernetesCapacity": {"tolerated_taints": ["dgx"]}},
     }
     (tmp_path / "values.json").write_text(json.dumps(values))
     text = (CHART / "files/manager_config.py").read_text().replace("/etc/gpuqueue", str(tmp_path))
@@ -118,4 +117,4 @@ def test_the_manager_s_file_is_taken_by_the_manager(tmp_path: Path, monkeypatch:
     assert app.hub_api_url == "http://hub:8081/jupyter/hub/api"
     assert app.prefix == "/jupyter/services/gpuqueue/"
     assert (policy.max_lease, policy.gpus) == (12 * 3600, 4)
-    assert {"dgx", "nvidia.com/gpu"} <= set(capacity.tolerated_taints)
+    assert capacity.tolerated_taints == ["dgx"]

@@ -38,6 +38,13 @@ def free(node: Node, held: list[Held]) -> tuple[float, int, dict[str, list[str]]
     return cpus, node.allocatable.memory - sum(h.job.resources.memory for h in here), devices
 
 
+def lets_in(node: Node, job: Job) -> bool:
+    """Whether the node has the labels that the job asks for, and no taint that it minds."""
+    tolerated = {toleration.key for toleration in job.constraints.tolerations}
+    right = all(node.labels.get(key) == value for key, value in job.constraints.selector)
+    return right and all(taint.key in tolerated for taint in node.taints)
+
+
 def place(job: Job, nodes: tuple[Node, ...], held: list[Held]) -> Placement | None:
     """Best fit over all servers."""
     wish = job.resources
@@ -45,7 +52,7 @@ def place(job: Job, nodes: tuple[Node, ...], held: list[Held]) -> Placement | No
     for node in nodes:
         cpus, memory, devices = free(node, held)
         enough = all(len(devices.get(kind, [])) >= n for kind, n in wish.gpus.items())
-        if node.drained or not enough or wish.cpus > cpus or wish.memory > memory:
+        if node.drained or not lets_in(node, job) or not enough or wish.cpus > cpus or wish.memory > memory:
             continue
         first = next(iter(wish.gpus), None)
         rank = (len(devices[first]),) if first else (bool(node.devices), cpus, memory)
@@ -66,6 +73,8 @@ def possible(job: Job, snapshot: Snapshot) -> bool:
     for node in snapshot.nodes:
         counts = {kind: sum(d.resource == kind for d in node.devices) for kind in job.resources.gpus}
         enough = all(counts[kind] >= n for kind, n in job.resources.gpus.items())
+        if not lets_in(node, job):
+            continue
         if enough and job.resources.cpus <= node.allocatable.cpus and job.resources.memory <= node.allocatable.memory:
             return True
     return False

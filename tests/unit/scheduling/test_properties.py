@@ -14,7 +14,7 @@ from gpuqueue_spawner.scheduling import Choice, Trial, plan, trials
 
 from . import stepwise
 from .builders import NOW, job
-from .worlds import USERS, no_limits, snapshots, wishes
+from .worlds import USERS, demands, no_limits, snapshots, wishes
 
 PASSED_OVER = {ReasonCode.HOLD, ReasonCode.NEVER_FITS, ReasonCode.OWN_LIMIT, ReasonCode.NOT_BEFORE}
 
@@ -82,6 +82,23 @@ def test_no_server_is_filled_beyond_what_it_has_and_none_that_is_drained(snapsho
             assert not node.drained
             assert sum(resources.cpus for resources in here) <= node.allocatable.cpus
             assert sum(resources.memory for resources in here) <= node.allocatable.memory
+
+
+@worlds
+@given(snapshots())
+def test_nobody_is_sent_to_a_server_that_is_not_of_the_kind_asked_for_or_keeps_it_out(snapshot):
+    """Neither now nor in what is expected: labels and taints of each server against what each job demands."""
+    jobs = {j.id: j for j in snapshot.jobs}
+    nodes = {node.name: node for node in snapshot.nodes}
+
+    result = plan(snapshot, now=NOW)
+
+    for admission in result.admissions:
+        assert stepwise.lets_in(nodes[admission.placement.node], jobs[admission.job])
+    for id, wait in result.waits.items():
+        if not any(stepwise.lets_in(node, jobs[id]) for node in snapshot.nodes):
+            assert wait.start is None
+            assert wait.reason.code in {ReasonCode.NEVER_FITS, ReasonCode.HOLD}
 
 
 @worlds
@@ -183,13 +200,15 @@ def test_estimated_starts_are_in_the_order_of_the_queue(snapshot):
 
 
 @worlds
-@given(snapshots(), st.sampled_from(USERS), st.lists(wishes, min_size=1, max_size=3))
+@given(snapshots(), st.sampled_from(USERS), st.lists(st.tuples(wishes, demands), min_size=1, max_size=3))
 def test_a_trial_is_what_the_plan_would_say(snapshot, user, choices):
     """One more job is told what it is told once it has been submitted."""
-    results = trials(snapshot, user=user, choices=[Choice(resources=r, lease=100.0) for r in choices], now=NOW)
+    asked = [Choice(resources=resources, constraints=demand, lease=100.0) for resources, demand in choices]
 
-    for resources, result in zip(choices, results, strict=True):
-        newcomer = job(99, user=user, resources=resources, lease=100.0, queued=NOW)
+    results = trials(snapshot, user=user, choices=asked, now=NOW)
+
+    for (resources, demand), result in zip(choices, results, strict=True):
+        newcomer = job(99, user=user, resources=resources, constraints=demand, lease=100.0, queued=NOW)
         told = plan(replace(snapshot, jobs=(*snapshot.jobs, newcomer)), now=NOW).waits.get(99)
         if told is None:
             assert result == Trial(start=NOW, reason=None)

@@ -10,7 +10,7 @@ from random import Random
 
 from hypothesis import strategies as st
 
-from gpuqueue_spawner.model import Device, End, Job, Node, Placement, Resources, State
+from gpuqueue_spawner.model import Constraints, Device, End, Job, Node, Placement, Resources, State, Taint, Toleration
 from gpuqueue_spawner.model.resources import NVIDIA_GPU
 from gpuqueue_spawner.scheduling import Limits, Snapshot
 
@@ -18,10 +18,12 @@ from .builders import GB, NOW, device, job
 
 MIG = "nvidia.com/mig-1g.10gb"
 USERS = ("anna", "ben", "cleo")
+POOLS = ("red", "blue")
 STATES = (State.ADMITTED, State.STARTING, State.RUNNING, State.RESTARTING, State.STOPPING)
 
 seeds = st.integers(0, 2**32 - 1)
 wishes = seeds.map(lambda seed: _wish(_chance(seed)))
+demands = seeds.map(lambda seed: _demand(_chance(seed)))
 any_limits = st.builds(Limits, running_jobs=st.none() | st.integers(0, 3), gpus=st.none() | st.integers(1, 6))
 no_limits = st.just(Limits())
 
@@ -70,7 +72,14 @@ def _node(name: str, chance: Random) -> Node:
     ]
     chance.shuffle(devices)
     allocatable = Resources(cpus=chance.randint(8, 20) / 2, memory=chance.randint(4, 10) * GB)
-    return Node(name=name, allocatable=allocatable, devices=tuple(devices), drained=chance.random() < 0.2)
+    return Node(
+        name=name,
+        allocatable=allocatable,
+        devices=tuple(devices),
+        drained=chance.random() < 0.2,
+        labels={"pool": chance.choice(POOLS)} if chance.random() < 0.8 else {},
+        taints=(Taint(key="dedicated"),) if chance.random() < 0.2 else (),
+    )
 
 
 def _holding(id: int, servers: list[Node], unheld: list[tuple[str, Device]], chance: Random) -> Job:
@@ -98,6 +107,7 @@ def _waiting(id: int, chance: Random, *, delays: bool) -> Job:
         id,
         user=chance.choice(USERS),
         resources=_wish(chance),
+        constraints=_demand(chance),
         queued=float(chance.randint(0, 3)),
         state=chance.choice([State.QUEUED] * 7 + [State.HELD]),
         lease=chance.randint(1, 5) * 100.0,
@@ -109,3 +119,12 @@ def _wish(chance: Random) -> Resources:
     """Halves of cores are exact as floats, so that a brute-force sum is exact, too."""
     gpus = {NVIDIA_GPU: chance.choice([0, 0, 1, 1, 2, 3]), MIG: chance.choice([0] * 19 + [1])}
     return Resources(cpus=chance.randint(0, 8) / 2, memory=chance.randint(0, 4) * GB, gpus=gpus)
+
+
+def _demand(chance: Random) -> Constraints:
+    """Most jobs go anywhere but to tainted servers."""
+    pool = chance.choice([None] * 4 + [*POOLS])
+    return Constraints(
+        selector=(("pool", pool),) if pool else (),
+        tolerations=(Toleration(key="dedicated"),) if chance.random() < 0.3 else (),
+    )

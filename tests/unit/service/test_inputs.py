@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gpuqueue_spawner.model import Constraints
 from gpuqueue_spawner.service import inputs
 from gpuqueue_spawner.service.errors import BadInput, fault_of
 from gpuqueue_spawner.service.inputs import (
@@ -58,12 +59,28 @@ LIKELY: dict[str, st.SearchStrategy[Any]] = {
     "pid": NUMBERS,
     "started": NUMBERS,
     "version": NUMBERS,
+    "constraints": st.fixed_dictionaries(
+        {},
+        optional={
+            "selector": st.dictionaries(TEXTS, TEXTS, max_size=2),
+            "terms": st.lists(st.just({"labels": [{"key": "a", "operator": "Exists"}]}) | VALUES, max_size=2),
+            "tolerations": st.lists(st.fixed_dictionaries({}, optional={"key": TEXTS, "value": TEXTS}), max_size=2),
+        },
+    ),
     "options": st.dictionaries(TEXTS, VALUES, max_size=3),
 }
 
 
 AMOUNT = {"cpus": 1, "memory": 1, "gpus": {"nvidia.com/gpu": 1}}
 RANDOM = "0123456789abcdef"
+DEMAND = {
+    "selector": {"pool": "dgx"},
+    "terms": [
+        {"labels": [{"key": "zone", "operator": "NotIn", "values": ["b"]}]},
+        {"fields": [{"key": "metadata.name", "operator": "In", "values": ["dgx2"]}]},
+    ],
+    "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "value": "", "effect": "NoSchedule"}],
+}
 RIGHT: dict[type[Input], dict[str, Any]] = {
     ActInput: {"note": "why"},
     ClaimInput: {"ticket": "1.1.x", "pid": 7, "started": 7},
@@ -120,6 +137,7 @@ def _use(given: Input) -> None:
         new = given.job()
         assert new.lease > 0
         assert new.user
+        assert new.constraints.select("dgx1", {}) in (True, False)
     if isinstance(given, ClaimInput):
         assert given.started < 2**63
     if isinstance(given, FailedInput):
@@ -239,3 +257,38 @@ def test_words_of_a_failure_are_made_to_fit_rather_than_not_reported() -> None:
 
     assert given.message.startswith("it said ? x")
     assert len(given.message) == inputs.FAILURE_MAX
+
+
+def test_what_a_job_demands_of_a_node_is_taken_as_it_was_sent() -> None:
+    """And is nothing where nothing was sent."""
+    job = RIGHT[JobInput]
+
+    demand = read(JobInput, {**job, "constraints": DEMAND}).job().constraints
+
+    assert demand == Constraints.of_document(DEMAND)
+    assert demand.select("dgx2", {"pool": "dgx", "zone": "b"})
+    assert read(JobInput, job).job().constraints == Constraints()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field", "allowed"),
+    [
+        ({"selector": {"pool": 7}}, "constraints.selector.pool", "a valid string"),
+        ({"selector": {"": "x"}}, "constraints.selector", "at least 1"),
+        ({"terms": [{"labels": [{"key": "a", "operator": "Near"}]}]}, "constraints.terms.0.labels.0.operator", "'In'"),
+        ({"terms": [{"labels": [{"operator": "In"}]}]}, "constraints.terms.0.labels.0.key", "it must be there"),
+        ({"tolerations": [{"key": "x" * 300}]}, "constraints.tolerations.0.key", "at most 255 characters"),
+        ({"tolerations": [{"operator": "Gt"}]}, "constraints.tolerations.0.operator", "'Equal' or 'Exists'"),
+        ({"tolerations": [{}] * 101}, "constraints.tolerations", "at most 100"),
+        ({"selector": {f"k{n}": "x" * 250 for n in range(100)}}, "constraints", "at most 16 KiB"),
+        ({"taints": []}, "constraints.taints", "no field of this name"),
+        ([], "constraints", "object"),
+    ],
+)
+def test_a_wrong_demand_is_refused_by_its_field(wrong: Any, field: str, allowed: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        read(JobInput, {**RIGHT[JobInput], "constraints": wrong})
+
+    fault = fault_of(refused.value).json()
+    assert fault["field"].startswith(field)
+    assert allowed in fault["allowed"]

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from kubernetes_asyncio.client import ApiException
 
-from gpuqueue_spawner.model import Resources
+from gpuqueue_spawner.model import Constraints, Resources, Taint
 from gpuqueue_spawner.spawner.errors import InvalidOption, LaunchFailed
+from gpuqueue_spawner.spawner.form import ENTERED, EXACT, render_form
 from gpuqueue_spawner.spawner.jobs import JobView, Permit
 from gpuqueue_spawner.spawner.kubernetes import GPUQueueKubeSpawner
 
@@ -41,6 +42,59 @@ PROFILES = [
 
 async def wishes(**config: Any) -> Resources:
     return (await spawner(**config).wish()).resources
+
+
+POOL = {"display_name": "A100", "slug": "a100", "kubespawner_override": {"node_selector": {"pool": "a100"}}}
+
+
+async def test_what_a_profile_demands_of_a_node_is_read_off_the_manifest() -> None:
+    """The site's own demands beside the profile's, and what a hook adds."""
+
+    def hook(_: Any, pod: Any) -> Any:
+        pod.spec.tolerations.append({"key": "hook", "operator": "Exists"})
+        return pod
+
+    term = {"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a"]}]}
+    it = spawner(
+        profile_list=[*PROFILES, POOL],
+        options={"profile": "a100"},
+        node_affinity_required=[term],
+        tolerations=[{"key": GPU, "operator": "Exists", "effect": "NoSchedule"}],
+        modify_pod_hook=hook,
+    )
+
+    demand = (await it.wish()).constraints
+
+    assert demand.select("dgx1", {"pool": "a100", "zone": "a"})
+    assert not demand.select("dgx1", {"pool": "a100", "zone": "b"})
+    assert not demand.select("dgx1", {"zone": "a"})
+    assert demand.kept_out_by([Taint(key=GPU), Taint(key="hook"), Taint(key="other")]) == (Taint(key="other"),)
+
+
+async def test_the_form_asks_for_waits_on_the_nodes_that_each_profile_demands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the site's settings and the profile's, for every choice and for what is entered."""
+    it = spawner(profile_list=[*PROFILES[:2], POOL], tolerations=[{"key": GPU, "operator": "Exists"}])
+    bodies: list[Any] = []
+
+    async def post(path: str, body: Any, *, within: float) -> dict[str, Any]:
+        bodies.append(body)
+        return {}
+
+    monkeypatch.setattr(GPUQueueKubeSpawner, "queue", SimpleNamespace(post=post))
+    it.handler = SimpleNamespace(request=SimpleNamespace(headers={ENTERED: "profile=a100"}))
+
+    await render_form(it)
+
+    demands = {
+        choice["key"]: Constraints.of_document(choice["constraints"]) for body in bodies for choice in body["choices"]
+    }
+    assert {key: dict(demand.selector) for key, demand in demands.items()} == {
+        "cpu": {},
+        "gpu": {},
+        "a100": {"pool": "a100"},
+        EXACT: {"pool": "a100"},
+    }
+    assert all(not demand.kept_out_by([Taint(key=GPU)]) for demand in demands.values())
 
 
 async def test_a_profile_is_read_off_the_manifest_that_it_leads_to() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from gpuqueue_spawner.capacity import Observation, Pod
 from gpuqueue_spawner.capacity.kubernetes.cluster import observation, seen_node, seen_pod
+from gpuqueue_spawner.model import Taint
 from gpuqueue_spawner.model.pods import INSTANCE, KEY, LAUNCH
 
 GPU = "nvidia.com/gpu"
@@ -99,7 +100,6 @@ def test_another_installation_s_pods_are_others() -> None:
             "short of disk space, process ids",
         ),
         ({"unschedulable": True}, "cordoned"),
-        ({"taints": [{"key": "maintenance", "effect": "NoExecute"}]}, "tainted maintenance"),
     ],
 )
 def test_a_node_that_takes_nothing_new_says_why(more: dict[str, Any], words: str) -> None:
@@ -109,7 +109,23 @@ def test_a_node_that_takes_nothing_new_says_why(more: dict[str, Any], words: str
     assert (found.drained, found.note) == (True, words)
 
 
-def test_a_taint_that_is_tolerated_or_only_prefers_keeps_nobody_out() -> None:
+def test_a_tainted_node_is_open_to_those_who_tolerate_it_and_says_so() -> None:
+    """What is more is told instead."""
+    taints = [{"key": "b", "effect": "NoExecute"}, {"key": "a", "value": "x", "effect": "NoSchedule"}]
+
+    found, cordoned = seen([node(taints=taints), node("dgx2", taints=taints, unschedulable=True)], []).nodes
+
+    assert (found.drained, found.note) == (False, "tainted a, b")
+    assert set(found.taints) == {Taint(key="a", value="x"), Taint(key="b", effect="NoExecute")}
+    assert (cordoned.drained, cordoned.note) == (True, "cordoned")
+
+
+def test_a_node_has_its_labels() -> None:
+    """All of them: nobody knows yet what a later profile asks for."""
+    assert dict(seen([node()], []).nodes[0].labels) == {"nvidia.com/gpu.product": "NVIDIA-A100"}
+
+
+def test_a_taint_that_is_overlooked_or_only_prefers_keeps_nobody_out() -> None:
     """Nor does the cluster's own, which says the same as a condition."""
     taints = [
         {"key": GPU, "effect": "NoSchedule"},
@@ -117,7 +133,9 @@ def test_a_taint_that_is_tolerated_or_only_prefers_keeps_nobody_out() -> None:
         {"key": "node.kubernetes.io/memory-pressure", "effect": "NoSchedule"},
     ]
 
-    assert seen([node(taints=taints)], [], tolerated=[GPU]).nodes[0].drained is False
+    found = seen([node(taints=taints)], [], tolerated=[GPU]).nodes[0]
+
+    assert (found.drained, found.note, found.taints) == (False, "", ())
 
 
 def test_a_node_without_a_capacity_gives_out_nothing_and_blinds_nobody() -> None:

@@ -88,6 +88,13 @@ def test_a_node_that_takes_nothing_is_named_with_the_reason(spec: dict[str, Any]
     assert f"dgx1 ({why})" in some.seen
 
 
+def test_a_taint_named_for_what_the_node_offers_is_no_fault() -> None:
+    """It says that nobody else belongs there."""
+    tainted = node(taints=[{"key": GPU, "value": "present", "effect": "NoSchedule"}])
+
+    assert nodes.open_nodes([tainted], tolerated=()).outcome is Outcome.OK
+
+
 @pytest.mark.parametrize("amounts", [{}, None, {"cpu": "8", GPU: "0.5"}, {"memory": "8GB"}])
 def test_amounts_that_cannot_be_read_are_named(amounts: Any) -> None:
     """The queue gives nothing of such a node, and everything of the others."""

@@ -1,0 +1,129 @@
+"""Nodes that a job may not use, from the request to its launch. On a real database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gpuqueue_spawner.manager.decisions import Refused
+from gpuqueue_spawner.manager.planning import plan_once
+from gpuqueue_spawner.manager.run import Office
+from gpuqueue_spawner.model import Constraints, Job, ReasonCode, State, Taint, Toleration
+
+from .world import World, new_job
+
+POOL = Constraints(selector=(("pool", "a100"),))
+TOLERANT = Constraints(tolerations=(Toleration(key="t"),))
+TAINTED: dict[str, Any] = {"taints": (Taint(key="t"),), "note": "tainted t"}
+A100: dict[str, Any] = {"labels": {"pool": "a100"}}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    it = World(tmp_path)
+    yield it
+    it.close()
+
+
+@pytest.fixture
+def office(world: World) -> Office:
+    it = world.office()
+    world.lead(it)
+    return it
+
+
+def nodes_are(world: World, office: Office, **more: dict[str, Any]) -> None:
+    """Change the nodes, and let the manager see it."""
+    world.machine.nodes = tuple(replace(node, **more.get(node.name, {})) for node in world.machine.nodes)
+    world.run(office.watch.look())
+
+
+def submitted(world: World, office: Office, demand: Constraints, user: str = "alice") -> Job:
+    job, _ = world.run(office.manager.submit(replace(new_job(user), constraints=demand)))
+    world.run(plan_once(office.manager))
+    return office.manager.queue.jobs[job.id]
+
+
+def test_a_request_for_a_kind_of_node_that_there_is_not_is_refused(world: World, office: Office) -> None:
+    with pytest.raises(Refused, match=r"no server of the kind that it asks for \(pool=a100\)"):
+        submitted(world, office, POOL)
+
+
+def test_a_request_goes_to_its_kind_of_node(world: World, office: Office) -> None:
+    nodes_are(world, office, dgx2=A100)
+
+    job = submitted(world, office, POOL)
+
+    assert job.placement is not None
+    assert job.placement.node == "dgx2"
+
+
+def test_a_request_that_only_taints_keep_out_is_taken_and_starts_when_they_are_gone(
+    world: World, office: Office
+) -> None:
+    """It holds up nobody meanwhile."""
+    nodes_are(world, office, dgx1=TAINTED, dgx2=TAINTED)
+
+    kept_out, welcome = submitted(world, office, Constraints()), submitted(world, office, TOLERANT, "bob")
+
+    assert (kept_out.state, welcome.state) == (State.QUEUED, State.ADMITTED)
+    assert office.manager.queue.standings[kept_out.id].wait.reason.code is ReasonCode.NEVER_FITS
+    nodes_are(world, office, dgx1={"taints": (), "note": ""})
+    world.run(plan_once(office.manager))
+    assert office.manager.queue.jobs[kept_out.id].state is State.ADMITTED
+
+
+@pytest.mark.parametrize(
+    ("change", "demand", "words"),
+    [
+        (TAINTED, Constraints(), "is tainted t"),
+        ({"labels": {}}, POOL, "is not of the kind that it asks for any more"),
+    ],
+    ids=["tainted", "another label"],
+)
+def test_a_node_that_was_closed_to_a_job_since_its_admission_is_not_launched_on(
+    world: World, office: Office, change: dict[str, Any], demand: Constraints, words: str
+) -> None:
+    """It goes back to its place, rather than to fail its launches."""
+    nodes_are(world, office, dgx1=A100, dgx2=A100)
+    job = submitted(world, office, demand)
+    assert job.placement is not None
+    nodes_are(world, office, **{job.placement.node: change})
+
+    with pytest.raises(Refused, match=words):
+        world.run(office.launching.permit(job.id, version=None))
+
+    assert office.manager.queue.jobs[job.id].failures == 0
+    assert office.manager.queue.jobs[job.id].state in (State.STOPPING, State.QUEUED)
+
+
+def test_a_launch_on_a_tainted_node_that_is_tolerated_is_permitted(world: World, office: Office) -> None:
+    nodes_are(world, office, dgx1=TAINTED, dgx2=TAINTED)
+    job = submitted(world, office, TOLERANT)
+
+    assert world.run(office.launching.permit(job.id, version=None)).launch == 1
+
+
+def test_the_same_request_with_another_demand_keeps_its_place(world: World, office: Office) -> None:
+    """The site changed its profile; the job goes by the new one."""
+    nodes_are(world, office, dgx1={"drained": True}, dgx2={"drained": True, **A100})
+    job = submitted(world, office, Constraints())
+
+    world.run(office.manager.submit(replace(new_job(request="another request"), constraints=POOL)))
+
+    now = office.manager.queue.jobs[job.id]
+    assert (now.constraints, now.queued) == (POOL, job.queued)
+
+
+def test_what_a_job_demands_is_known_to_the_next_manager(world: World, office: Office) -> None:
+    nodes_are(world, office, dgx1={"drained": True}, dgx2={"drained": True, **A100})
+    job = submitted(world, office, POOL)
+
+    following = world.office()
+    world.lead(following)
+
+    assert following.manager.queue.jobs[job.id].constraints == POOL
