@@ -23,7 +23,9 @@ SECTIONS: dict[str, dict[str, list[str]]] = {
     "manager": {
         "Policy": sorted(Policy.class_trait_names(config=True)),
         # A pod finds its cluster by itself.
-        "KubernetesCapacity": sorted({*KubernetesCapacity.class_trait_names(config=True)} - {"kubeconfig", "context"}),
+        "KubernetesCapacity": sorted(
+            {*KubernetesCapacity.class_trait_names(config=True)} - {"kubeconfig", "context", "cordon_drained"}
+        ),
         "ManagerApp": ["database_limit", "log_level"],  # the rest follows from other values
     },
     "hub": {

@@ -168,6 +168,15 @@ class Capacity(Configurable):
         """
         return True
 
+    def cordon(self, drained: Collection[str]) -> None:
+        """Keep everybody off these nodes, and let them back on those that it kept them off before.
+
+        The manager calls it every few seconds with all nodes that admins have drained, for a place that has other
+        users than the queue's.
+
+        :raises CapacityUnavailable: that could not be done, or is not allowed.
+        """
+
     def environment(self, devices: tuple[str, ...]) -> dict[str, str]:
         """What the processes of a job are told about the GPUs that it was given."""
         names = ",".join(devices)

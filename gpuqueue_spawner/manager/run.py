@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ..capacity import Capacity
 from ..store import LeaseLost, StoreUnavailable
 from . import leadership
+from .cordoning import cordon_loop
 from .ending import Ending
 from .housekeeping import housekeeping_loop
 from .hub import HubAPI
@@ -78,6 +79,7 @@ class Office:
                 tasks.create_task(self.ending.run(), name="ending")
                 tasks.create_task(self.resume.run(), name="resume")
                 tasks.create_task(lease_loop(self.manager), name="leases")
+                tasks.create_task(cordon_loop(self.manager, self.watch.capacity), name="cordons")
                 tasks.create_task(housekeeping_loop(self.manager), name="housekeeping")
         except* LeaseLost as lost:
             log.warning("another manager leads: %s", lost.exceptions[0])

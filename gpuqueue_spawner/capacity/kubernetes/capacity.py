@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Collection
 from typing import Any
 
-from traitlets import Float, List, TraitError, Unicode, validate
+from traitlets import Bool, Float, List, TraitError, Unicode, validate
 
 from ...model.pods import INSTANCE, KEY
 from ..base import Capacity, CapacityUnavailable, Observation
 from .cluster import NOT_READY, SeenNode, SeenPod, lost, observation, seen_node, seen_pod
+from .cordons import patches
 from .reflector import Api, ApiError, Kind, Reflector
 
 
@@ -67,6 +69,19 @@ class KubernetesCapacity(Capacity):
         """,
     )
 
+    cordon_drained = Bool(
+        False,
+        config=True,
+        help="""
+        Whether a node that an admin drains in the queue is cordoned in the cluster too, and opened when it is taken
+        back. It needs the right to patch nodes, and closes the node for everybody's pods.
+
+        Who opens it with kubectl meanwhile has the last word; what somebody else cordoned stays so.
+
+        .. versionadded:: 0.1
+        """,
+    )
+
     @validate("max_age")
     def _check_max_age(self, proposal: Any) -> Any:
         if not 25 <= proposal["value"] <= 3600:
@@ -80,6 +95,7 @@ class KubernetesCapacity(Capacity):
         self._nodes: Reflector[SeenNode] = Reflector(self.api, Kind.NODES, seen_node, changed=self._tell)
         self._pods: Reflector[SeenPod] = Reflector(self.api, Kind.PODS, seen_pod, changed=self._tell)
         self._following = False
+        self._uncordoned = ""  # why drained nodes are not cordoned, in words
         self._lock = threading.Lock()
 
     def _api_server(self) -> Api:
@@ -130,6 +146,24 @@ class KubernetesCapacity(Capacity):
         pods = [seen_pod(each) for each in found.get("items") or ()]
         well = {node.name for node in self._nodes.objects() if node.closed != NOT_READY}
         return all(pod.ended or lost(pod, well) for pod in pods)
+
+    def cordon(self, drained: Collection[str]) -> None:
+        """Cordon what is drained and open what is no longer, where the configuration says so."""
+        if not self.cordon_drained or self._nodes.heard is None:
+            return
+        problem = ""
+        for name, patch in patches(self._nodes.objects(), drained, instance=self.instance).items():
+            try:
+                self.api.patch_node(name, patch)
+            except ApiError as error:
+                problem = error.sentence
+        self._uncordoned = problem
+        if problem:
+            raise CapacityUnavailable(problem)
+
+    def caution(self) -> str:
+        """Drained nodes that the cluster did not close."""
+        return f"Drained nodes are not cordoned in the cluster. {self._uncordoned}" if self._uncordoned else ""
 
     def environment(self, devices: tuple[str, ...]) -> dict[str, str]:
         """The kubelet says which GPUs they are."""

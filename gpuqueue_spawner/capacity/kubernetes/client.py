@@ -9,7 +9,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,7 +22,13 @@ from .login import login_of
 from .reflector import CONNECT_S, SILENCE_S, ApiError, Kind
 
 CHUNK = 1 << 16
+MERGE_PATCH = "application/merge-patch+json"
 FAULTS = (ApiException, ConfigException, HTTPError, OSError, ValueError)
+Method = Callable[[client.CoreV1Api], Callable[..., Any]]
+LISTS: Mapping[Kind, Method] = {
+    Kind.NODES: lambda api: api.list_node,
+    Kind.PODS: lambda api: api.list_pod_for_all_namespaces,
+}
 REFUSED = 401  # HTTP: who we say we are is not believed
 
 
@@ -42,9 +48,17 @@ class ApiServer:
 
         :raises ApiError: it does not answer, or says no.
         """
-        with self._open(kind, query) as response:
+        with self._answer(LISTS[kind], **query) as response:
             document: dict[str, Any] = json.loads(response.read())
             return document
+
+    def patch_node(self, name: str, patch: Mapping[str, Any]) -> None:
+        """Change a node by a JSON merge patch.
+
+        :raises ApiError: it does not answer, or says no.
+        """
+        with self._answer(lambda api: api.patch_node, name=name, body=patch, _content_type=MERGE_PATCH):
+            pass
 
     def lines(self, kind: Kind, **query: Any) -> Iterator[bytes]:
         """Follow a watch line by line.
@@ -52,15 +66,15 @@ class ApiServer:
         :raises ApiError: it does not answer, says no, or falls silent.
         """
         rest = b""
-        with self._open(kind, query) as response:
+        with self._answer(LISTS[kind], **query) as response:
             for chunk in response.stream(CHUNK):
                 *whole, rest = (rest + chunk).split(b"\n")
                 yield from filter(None, whole)
 
     @contextmanager
-    def _open(self, kind: Kind, query: dict[str, Any]) -> Iterator[Any]:
+    def _answer(self, method: Method, **query: Any) -> Iterator[Any]:
         try:
-            response = self._asker(kind)(**query, _preload_content=False, _request_timeout=(CONNECT_S, SILENCE_S))
+            response = method(self._found())(**query, _preload_content=False, _request_timeout=(CONNECT_S, SILENCE_S))
             try:
                 if response.status >= 400:
                     words = _message(response.read()) or response.reason
@@ -81,11 +95,11 @@ class ApiServer:
             api, self._api = self._api, None
         return explained(words, api.api_client.configuration) if status == REFUSED and api else words
 
-    def _asker(self, kind: Kind) -> Any:
+    def _found(self) -> client.CoreV1Api:
         with self._lock:
             if self._api is None:
                 self._api = client.CoreV1Api(connect(self._kubeconfig, self._context))
-            return {Kind.NODES: self._api.list_node, Kind.PODS: self._api.list_pod_for_all_namespaces}[kind]
+            return self._api
 
 
 def connect(kubeconfig: str, context: str) -> client.ApiClient:

@@ -17,6 +17,7 @@ from ...model.resources import InvalidResources
 from ..base import Observation, Pod
 
 MODEL_LABEL = "nvidia.com/gpu.product"  #: set by NVIDIA's GPU feature discovery
+CORDONED_BY = "gpuqueue.jupyter.org/cordoned-by"  #: annotation of a node: the installation that closed it
 ENDED = frozenset({"Succeeded", "Failed"})
 KEEPS_OUT = frozenset({"NoSchedule", "NoExecute"})
 #: What a taint of the cluster itself means, in words. Such a taint goes away by itself or says the same as a condition.
@@ -34,6 +35,8 @@ class SeenNode:
     broken: Resources = field(default_factory=Resources)  #: GPUs that it has and that do not work
     model: str = ""  #: of its GPUs
     closed: str = ""  #: why it takes nothing new, in words; empty: it does
+    cordoned: bool = False
+    cordoned_by: str = ""  #: the installation that did it; empty: somebody else
     labels: Mapping[str, str] = field(default_factory=dict)
     taints: tuple[Taint, ...] = ()  #: those that keep pods out
 
@@ -65,6 +68,8 @@ def seen_node(document: Mapping[str, Any]) -> SeenNode:
         broken=broken,
         model=labels.get(MODEL_LABEL, ""),
         closed=_closed(spec, {each["type"]: each.get("status") for each in status.get("conditions") or ()}),
+        cordoned=bool(spec.get("unschedulable")),
+        cordoned_by=(meta.get("annotations") or {}).get(CORDONED_BY, ""),
         labels=labels,
         taints=tuple(
             Taint(key=each["key"], value=each.get("value") or "", effect=each["effect"])

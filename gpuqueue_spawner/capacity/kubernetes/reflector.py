@@ -58,6 +58,12 @@ class Api(Protocol):
         :raises ApiError: it does not answer, or says no.
         """
 
+    def patch_node(self, name: str, patch: Mapping[str, Any]) -> None:
+        """Change a node by a JSON merge patch.
+
+        :raises ApiError: it does not answer, or says no.
+        """
+
     def lines(self, kind: Kind, **query: Any) -> Iterator[bytes]:
         """Follow a watch line by line, for as long as it goes on.
 

@@ -13,6 +13,7 @@ from .findings import Check, Finding, Place, ok, problem, warning
 
 SOON_S = 14 * 24 * 3600.0  #: a certificate that ends within it should be renewed now
 NEEDED = (("list", "nodes"), ("watch", "nodes"), ("list", "pods"), ("watch", "pods"))
+CORDONS = ("patch", "nodes")  #: where drained nodes are cordoned, too
 #: what would make whoever breaks into the manager an admin of the cluster, or a reader of its secrets
 TOO_MUCH = (
     ("get", "secrets"),
@@ -24,7 +25,8 @@ TOO_MUCH = (
     ("create", "clusterrolebindings"),
 )
 RIGHTS = (
-    "Give the manager's account a ClusterRole with list and watch of nodes and pods, as in the guide for Kubernetes."
+    "Give the manager's account a ClusterRole with list and watch of nodes and pods, as in the guide for Kubernetes; "
+    "and patch of nodes if KubernetesCapacity.cordon_drained is set."
 )
 
 
@@ -74,7 +76,8 @@ def clock(it: Deployment) -> Finding:
 def rights(it: Deployment) -> Finding:
     """Enough, and not more."""
     who = it.cluster.user() or "this account"
-    lacking = [f"{verb} {resource}" for verb, resource in NEEDED if not it.cluster.may(verb, resource)]
+    needed = (*NEEDED, CORDONS) if it.cordons else NEEDED
+    lacking = [f"{verb} {resource}" for verb, resource in needed if not it.cluster.may(verb, resource)]
     if lacking:
         return problem(f"{who} may not {', '.join(lacking)}.", RIGHTS)
     more = [f"{verb} {resource}" for verb, resource in TOO_MUCH if it.cluster.may(verb, resource)]

@@ -89,6 +89,15 @@ class Deployment:
             raise Unreadable(f"it ends with {type(error).__name__}: {error}") from None
         return app
 
+    @property
+    def cordons(self) -> bool:
+        """Whether the manager's settings have it cordon drained nodes; without settings, no."""
+        try:
+            capacity = self.capacity
+        except (NotChecked, Unreadable):
+            return False
+        return isinstance(capacity, KubernetesCapacity) and bool(capacity.cordon_drained)
+
     @cached_property
     def policy(self) -> Policy:
         """The manager's policy.

@@ -20,6 +20,7 @@ c.ManagerApp.named_servers = VALUES["named_servers"]
 c.ManagerApp.help_url = VALUES["help_url"]
 c.ManagerApp.upgrade_db = VALUES["upgrade_db"]  # a database on a server is upgraded by a job, before
 c.ManagerApp.capacity_class = "gpuqueue_spawner.capacity.KubernetesCapacity"
+c.KubernetesCapacity.cordon_drained = VALUES["cordon_drained"]
 if VALUES["max_hours"]:  # as long as this chart's Hub offers
     c.Policy.max_lease = VALUES["max_hours"] * 3600.0
 for section, settings in VALUES["config"].items():

@@ -75,7 +75,8 @@ def test_every_name_has_a_default(path: str) -> None:
 def test_the_settings_of_our_classes_are_all_known(cls: Any) -> None:
     """After a change of one: scripts/chart_settings.py."""
     (known,) = (set(each) for path, each in SECTIONS.items() if path.endswith(f".{cls.__name__}"))
-    not_ours = {"kubeconfig", "context"}  # a pod finds its cluster by itself
+    # A pod finds its cluster by itself; rbac.patchNodes sets the last, with the right that it needs.
+    not_ours = {"kubeconfig", "context", "cordon_drained"}
 
     assert known == set(cls.class_trait_names(config=True)) - (not_ours if cls is KubernetesCapacity else set())
 
@@ -102,6 +103,7 @@ def test_the_manager_s_file_is_taken_by_the_manager(tmp_path: Path, monkeypatch:
         "help_url": "mailto:gpu@example.org",
         "named_servers": False,
         "upgrade_db": True,
+        "cordon_drained": True,
         "max_hours": 12,
         "config": {"Policy": {"gpus": 4}, "KubernetesCapacity": {"tolerated_taints": ["dgx"]}},
     }
@@ -117,4 +119,4 @@ def test_the_manager_s_file_is_taken_by_the_manager(tmp_path: Path, monkeypatch:
     assert app.hub_api_url == "http://hub:8081/jupyter/hub/api"
     assert app.prefix == "/jupyter/services/gpuqueue/"
     assert (policy.max_lease, policy.gpus) == (12 * 3600, 4)
-    assert capacity.tolerated_taints == ["dgx"]
+    assert (capacity.tolerated_taints, capacity.cordon_drained) == (["dgx"], True)
