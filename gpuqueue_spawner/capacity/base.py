@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from traitlets import TraitError, Unicode, validate
 from traitlets.config import Configurable
 
-from ..model import Job, Node, Resources
+from ..model import Fate, Job, Node, Resources
 
 
 class CapacityUnavailable(Exception):
@@ -73,6 +73,8 @@ class Observation:
     nodes: tuple[Node, ...] = ()
     jobs: Mapping[str, tuple[Trace, ...]] = field(default_factory=dict)  #: by job key, also of jobs nobody asked for
     marked: Mapping[str, Mark] = field(default_factory=dict)  #: by job key: what a restored database may not know
+    #: By job key and launch: what became of pods. Kept for a while after they are gone.
+    fates: Mapping[tuple[str, int], Fate] = field(default_factory=dict)
 
 
 class Capacity(Configurable):
@@ -91,6 +93,8 @@ class Capacity(Configurable):
 
     #: Whether `end` ends what is left of a job. Otherwise the Hub's spawner does, and `end` only tells.
     ends = True
+    #: Whether what runs can be taken away by others than its owner. Then what is gone and left no word, was.
+    takes_away = False
     #: Called, from any thread, when a look would show something new; the manager sets it.
     changed: Callable[[], object] = staticmethod(lambda: None)
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..model import End, Event, InvalidTransition, Job, NewJob, Placement, State, possible
+from ..model import Cause, End, Event, Fate, InvalidTransition, Job, NewJob, Placement, State, possible
 
 WITHOUT_PROCESS = frozenset({State.QUEUED, State.HELD, State.ADMITTED})
 LAUNCHABLE = frozenset({State.ADMITTED, State.STARTING, State.RESTARTING})
@@ -20,6 +20,8 @@ IN_HUB = "JupyterHub"  #: by whom, where somebody did it in the Hub, which does 
 SHUT_DOWN = "It was shut down from within."
 UNSEEN = "It ended by itself; with what status is not known, for JupyterHub was restarted meanwhile or did not tell."
 REBOOTED = "The machine was restarted."
+DELETED = "Somebody deleted it in the cluster, not through the queue."
+VANISHED = "The server was gone from the cluster, and nobody saw why. It is started anew."
 
 
 class Refused(Exception):
@@ -126,14 +128,43 @@ def stop(
     return Change(event=Event.STOP, by=by, note=note, detail={"end": str(end), "message": message}, fields=fields)
 
 
-def exited(job: Job, *, launch: int, status: int | None, now: float, booted: float = 0.0) -> Change | None:
+def taken(job: Job, *, launch: int, words: str) -> Change | None:
+    """What it runs in was taken away from it, against its owner's will: it goes back to its place, and starts anew."""
+    if job.launch != launch or job.state not in (State.STARTING, State.RUNNING):
+        return None
+    return Change(event=Event.STOP, note=words, detail={"launch": launch, "taken": True}, fields={"message": words})
+
+
+def exited(
+    job: Job,
+    *,
+    launch: int,
+    status: int | None,
+    now: float,
+    booted: float = 0.0,
+    fate: Fate | None = None,
+    takes_away: bool = False,
+) -> Change | None:
     """Its server ended and nobody stopped it: well with status 0, else not. What nobody saw is not called a failure.
 
     :param status: of its process, below 0 the signal that ended it, None: not known.
     :param booted: Unix seconds; what ran before ended with the machine.
+    :param fate: what became of its pod, as far as anybody saw.
+    :param takes_away: of the place where it ran; see Capacity.
     """
     if job.launch != launch or job.state is not State.RUNNING:
         return None
+    if fate is not None and fate.cause in (Cause.TAKEN, Cause.REFUSED):
+        return taken(job, launch=launch, words=fate.words)
+    ended = fate is not None and fate.cause is Cause.ENDED
+    if fate is not None and ended:
+        status = fate.status if status is None else status
+    if status is None and fate is not None and fate.cause is Cause.DELETED:
+        return stop(job, now=now, end=End.STOPPED, message=DELETED)
+    if status is None and takes_away and not ended:
+        return taken(job, launch=launch, words=VANISHED)
+    if fate is not None and ended and fate.words:
+        return stop(job, now=now, end=End.FAILED, message=fate.words)
     if status is None:
         rebooted = job.started is not None and job.started < booted
         end, message = (End.FAILED, REBOOTED) if rebooted else (End.COMPLETED, UNSEEN)
@@ -167,6 +198,7 @@ def gone(job: Job, *, now: float, retry_delay: float) -> Change | None:
         return None
     if job.end is None:
         fields = {"placement": None, "admitted": None, "pid": None, "pid_started": None}
+        fields |= {"ends": None, "warned": None}  # what waits uses up no lease; it is given whole when it runs again
         return Change(event=Event.REQUEUE, fields={**fields, "not_before": now + retry_delay})
     return Change(event=Event.GONE, detail={"end": str(job.end)}, fields={"ended": now})
 

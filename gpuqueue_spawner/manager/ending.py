@@ -10,11 +10,11 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 
 from ..capacity import Capacity, CapacityUnavailable
-from ..model import End, InvalidTransition, Job, State
+from ..model import Cause, End, Fate, InvalidTransition, Job, State, foremost
 from ..store import StoreUnavailable
 from . import decisions
 from .decisions import Change
@@ -32,6 +32,7 @@ EXIT_S = 20.0  # for its answer; it may first have to notice that this manager i
 KILL_AFTER_S = 3.0  # between the request to end and the kill, for what outlived its server
 
 
+LOST = "JupyterHub had lost this server; it is started anew."
 BY_ITSELF = frozenset({End.COMPLETED, End.FAILED})
 
 
@@ -92,9 +93,12 @@ class Ending:
                 await self._until(lambda: self.hubs.present or not self._runs(job))
         with suppress(TimeoutError):
             async with asyncio.timeout(EXIT_S):
+                told = False
                 if await self._leads(job) and self._runs(job) and self._may_look(job):
-                    await self._let_the_hub_look(job)
-                await self._until(lambda: not self._runs(job))
+                    told = await self._let_the_hub_look(job)
+                # Of a pod the Hub knows no more than it has said by now; a process it may have to wait for.
+                if not (told and self.capacity.takes_away):
+                    await self._until(lambda: not self._runs(job))
         while self._runs(job):
             await self._never_learnt(job)
 
@@ -102,22 +106,71 @@ class Ending:
         """Not when it would stop another server: one that starts anew, or one that a restored queue does not know."""
         return not self.hubs.held(job.key) and not self.watch.another_may_run(job.key)
 
-    async def _let_the_hub_look(self, job: Job) -> None:
-        """Asked to stop it, the Hub sees that it ended, tells how, and lets its owner start another one."""
+    async def _let_the_hub_look(self, job: Job) -> bool:
+        """Asked to stop it, the Hub sees that it ended, tells how, and lets its owner start another one.
+
+        Returns whether it has done so. Where what ran can be taken away, a Hub that has not seen it yet would call that
+        a stop; it is none.
+        """
+        asked = self.hubs.asked(job.key) if self.capacity.takes_away else nullcontext()
         try:
-            await self.hub.stop_server(job.user, job.server)
+            with asked:
+                return await self.hub.stop_server(job.user, job.server)
         except HubUnavailable as error:
             log.warning("job %s: %s", job.id, error)
+            return False
 
-    async def _never_learnt(self, job: Job) -> None:
+    async def exited(self, job: Job, *, launch: int, status: int | None, fate: Fate | None) -> Job:
+        """The Hub says that a server ended which nobody stopped, and what it has seen of that.
+
+        :raises KeyError: no such open job.
+        """
+        runs = job.state is State.RUNNING and job.launch == launch
+        if runs and self.capacity.takes_away and (fate is None or fate.cause is not Cause.TAKEN):
+            seen = await self.watch.sees_end(job)  # what it was asked to end for, it may tell better
+            if status is None and fate is None and seen is None:
+                return job  # nobody can tell now; the look that can finds it gone
+            if status is None and fate is None and not seen:
+                return await self.manager.decide(job.id, lambda now: _lost_by_the_hub(now, launch=launch))
+        return await self._exited(job, launch=launch, status=status, fate=fate)
+
+    async def _exited(self, job: Job, *, launch: int, status: int | None, fate: Fate | None) -> Job:
         now, booted = self.manager.clock(), self.manager.room.booted
+        best = foremost((self.watch.fate(job), fate)) if job.launch == launch else fate
 
         def exited(current: Job) -> Change | None:
-            return decisions.exited(current, launch=job.launch, status=None, now=now, booted=booted)
+            return decisions.exited(
+                current,
+                launch=launch,
+                status=status,
+                now=now,
+                booted=booted,
+                fate=best,
+                takes_away=self.capacity.takes_away,
+            )
 
+        return await self.watch.decide(job.id, exited)
+
+    async def failed(self, job: Job, *, launch: int, message: str, taken: bool) -> Job:
+        """The Hub says that a launch failed; not by its own fault where the cluster took it away.
+
+        :raises KeyError: no such open job.
+        """
+        retries, fate = self.manager.policy.launch_retries, self.watch.fate(job)
+        if fate is not None and fate.cause is Cause.TAKEN:
+            taken, message = True, fate.words
+
+        def failed(current: Job) -> Change | None:
+            if taken and current.state is State.STARTING:
+                return decisions.taken(current, launch=launch, words=message)
+            return decisions.failed(current, launch=launch, message=message, retries=retries)
+
+        return await self.watch.decide(job.id, failed)
+
+    async def _never_learnt(self, job: Job) -> None:
         try:
             with suppress(KeyError, InvalidTransition):  # it moved meanwhile
-                await self.manager.decide(job.id, exited)
+                await self._exited(job, launch=job.launch, status=None, fate=None)
         except StoreUnavailable as error:
             log.warning("job %s is ended later: %s", job.id, error)
             await asyncio.sleep(AGAIN_S)
@@ -161,3 +214,10 @@ class Ending:
     def _leaving(self, job: Job) -> bool:
         now = self.manager.queue.jobs.get(job.id)
         return now is not None and now.key == job.key and now.state is State.STOPPING
+
+
+def _lost_by_the_hub(job: Job, *, launch: int) -> Change | None:
+    """It lives, and the Hub has given it up: nobody could open it any more."""
+    if job.launch != launch or job.state is not State.RUNNING:
+        return None
+    return decisions.restart(job, by="", note=LOST)

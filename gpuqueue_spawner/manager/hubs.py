@@ -7,6 +7,7 @@ holds: resume.py.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ class Hubs:
 
     def __init__(self) -> None:
         self._links: list[Link] = []
+        self._asked: Counter[str] = Counter()
         self.ring = asyncio.Event()  #: a Hub came, went, or holds other jobs
         self.came_or_went: Callable[[bool], None] = lambda present: None  #: told at once whether any is connected
 
@@ -58,6 +60,20 @@ class Hubs:
     def holds_in(self, instance: str, key: str) -> bool:
         """Whether this Hub process waits for the job in a start()."""
         return any(link.instance == instance and key in link.holds for link in self._links)
+
+    @contextmanager
+    def asked(self, key: str) -> Iterator[None]:
+        """While the block runs, the queue itself asks the Hub to stop this job's server: no person does."""
+        self._asked[key] += 1
+        try:
+            yield
+        finally:
+            self._asked[key] -= 1
+            self._asked += Counter()  # without what is at zero
+
+    def is_asked(self, key: str) -> bool:
+        """Whether a stop of this job's server that comes from the Hub now is the queue's own."""
+        return key in self._asked
 
     @property
     def present(self) -> bool:

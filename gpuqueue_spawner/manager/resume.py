@@ -18,6 +18,7 @@ from ..model import End, InvalidTransition, Job, State
 from ..store import DeviceTaken, StoreUnavailable
 from . import decisions, finding
 from .decisions import WITHOUT_PROCESS, Change, Refused
+from .ending import LOST
 from .hub import HubAPI, HubUnavailable, HubUser, Started
 from .hubs import Hubs
 from .manager import Manager
@@ -39,7 +40,6 @@ YOUNG_S = 120.0  # the Hub stores a server's state right after it was ready; one
 
 NEEDS_START = frozenset({State.QUEUED, State.HELD, State.ADMITTED, State.STARTING, State.RESTARTING})
 GONE_USER = "JupyterHub has no such user any more."
-LOST = "JupyterHub had lost this server; it is started anew."
 
 
 @dataclass(kw_only=True)
@@ -154,9 +154,18 @@ class Resume:
         running = self.watch.running(job.key)
         if running is not None and running.of(job):
             await self._take_over(job)
+        elif job.launch and self.watch.capacity.takes_away and not self.watch.strays:
+            await self._let_go(job)
         elif not self.watch.processes(job.key) or job.state in WITHOUT_PROCESS:  # else its end would end them
             log.warning("job %s: the Hub runs another server of %s (%r)", job.id, job.user, job.server)
             await self._decide(job, lambda job: finding.superseded(job, now=self.manager.clock()))
+
+    async def _let_go(self, job: Job) -> None:
+        """What it ran in was taken away, and the Hub has not seen it yet: it must give that up first."""
+        with self.hubs.asked(job.key):
+            await self.hub.stop_server(job.user, job.server)
+        if job.id in self._patience:
+            self._patience[job.id].next, self._patience[job.id].wait = time.monotonic() + 1, AGAIN_S
 
     async def _take_over(self, job: Job) -> None:
         """Write down that it runs; what was interrupted goes on at the next time."""

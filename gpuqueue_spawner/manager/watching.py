@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 
 from ..capacity import Capacity, CapacityUnavailable, Mark, Observation, Process, Trace
-from ..model import InvalidTransition, Job, Node, Placement, State
+from ..model import Cause, Fate, InvalidTransition, Job, Node, Placement, State
 from ..store import StoreUnavailable
 from . import decisions
 from .changes import NODES
@@ -29,6 +31,18 @@ LOOK_S = 1.0  # how long a GPU may stay unused after its last process ended
 LIMIT_S = 10.0  # a driver that hangs answers later or never
 REST = 12  # times as long as a look took nobody looks again, when many changes come that no job waits for
 MAX_AGE_S = 15.0  # older than this, nobody is admitted on the strength of it
+SEES_S = 3.0  # the cluster tells everybody of a pod's end at about the same time; who asks waits for 5 s
+TAKEN_KEPT = 100  # for the admin page; the jobs' stories keep them all
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """What the cluster took away from a job, for admins."""
+
+    at: float  #: Unix seconds
+    job: int
+    user: str
+    words: str
 
 
 class Watch:
@@ -47,6 +61,8 @@ class Watch:
         self.strays: tuple[Stray, ...] = ()
         #: jobs that run, by id and launch, and whose server was gone at the last look
         self.lost: frozenset[tuple[int, int]] = frozenset()
+        #: what was taken away while this process led, the oldest first
+        self.taken: deque[Taken] = deque(maxlen=TAKEN_KEPT)
         self.ring = asyncio.Event()  #: look now
         self._clock = clock
         self._look_s = look_s
@@ -55,6 +71,7 @@ class Watch:
         self._seen = clock()  #: when the last good look began
         self._seen_traces: Mapping[str, tuple[Trace, ...]] = {}
         self._seen_marks: Mapping[str, Mark] = {}
+        self._seen_fates: Mapping[tuple[str, int], Fate] = {}
         self._looked = asyncio.Condition()
 
     async def run(self) -> None:
@@ -119,12 +136,15 @@ class Watch:
             return
         self._seen = begun
         self._seen_traces, self._seen_marks = observation.jobs, observation.marked
+        self._seen_fates = observation.fates
         self._take(observation)
         async with self._looked:
             self._looked.notify_all()
         # Of those that moved since the look began, what was seen is too old.
         still = [job for job in self.manager.queue.holding() if versions.get(job.id) == job.version]
-        lost = [job for job in still if _lost(job, observation.jobs.get(job.key, ())) and await self._gone(job)]
+        taken = {job.id: fate for job in still if (fate := self.fate(job)) and _taken(job, fate)}
+        gone = [job for job in still if job.id not in taken and _lost(job, observation.jobs.get(job.key, ()))]
+        lost = [job for job in gone if await self._gone(job)]
         self._lose({(job.id, job.launch) for job in lost} - {(job.id, job.launch) for job in self.relaunched()})
         for job in still:
             traces = observation.jobs.get(job.key, ())
@@ -132,6 +152,8 @@ class Watch:
                 await self._conclude(job)
             elif job.state is State.RUNNING and traces and all(trace.lost for trace in traces):
                 await self._leave(job.placement.node if job.placement else "", job)
+            elif job.id in taken:
+                await self._give_up(job, taken[job.id].words)
 
     async def _gone(self, job: Job) -> bool:
         """Whether the capacity is sure of it."""
@@ -188,6 +210,29 @@ class Watch:
         with suppress(KeyError, InvalidTransition):
             await self.manager.decide(job.id, lambda current: decisions.restart(current, by="", note=note))
 
+    async def _give_up(self, job: Job, words: str) -> None:
+        """The cluster took away what it runs in: it goes back to its place, once nothing is left there."""
+        with suppress(KeyError, InvalidTransition):
+            await self.decide(job.id, lambda current: decisions.taken(current, launch=job.launch, words=words))
+
+    async def decide(self, job_id: int, decision: Callable[[Job], Change | None]) -> Job:
+        """Let the manager decide, and tell admins when something was taken away.
+
+        :raises KeyError: no such open job.
+        """
+        change: Change | None = None
+
+        def noted(job: Job) -> Change | None:
+            nonlocal change
+            change = decision(job)
+            return change
+
+        job = await self.manager.decide(job_id, noted)
+        if change is not None and change.detail.get("taken"):
+            log.warning("job %s of %s: %s", job.id, job.user, job.message)
+            self.taken.append(Taken(at=self.manager.clock(), job=job.id, user=job.user, words=job.message))
+        return job
+
     async def _release(self, key: str) -> None:
         try:
             await asyncio.to_thread(self.capacity.release, key)
@@ -200,6 +245,24 @@ class Watch:
         self.ring.set()
         async with self._looked:
             await self._looked.wait_for(lambda: self._seen >= since and not self._seen_traces.get(key))
+
+    def fate(self, job: Job) -> Fate | None:
+        """What became of what its last launch made, as far as was seen."""
+        return self._seen_fates.get((job.key, job.launch))
+
+    async def sees_end(self, job: Job) -> bool | None:
+        """Whether a look that begins now, or one soon after it, does not show its server any more; None: none came."""
+        since = self._clock()
+
+        def ended() -> bool:
+            gone = self._seen >= since and not any(each.serves(job) for each in self.traces(job.key))
+            return gone or self.fate(job) is not None
+
+        self.ring.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SEES_S), self._looked:
+                await self._looked.wait_for(ended)
+        return ended() if ended() or (self._seen >= since and not self.manager.room.unknown) else None
 
     def running(self, key: str) -> Running | None:
         """What lives of a job, by the mark that its processes carry; None: nothing does, or it is not known where."""
@@ -235,3 +298,8 @@ class Watch:
 def _lost(job: Job, traces: tuple[Trace, ...]) -> bool:
     """Whether it should run and its server is not among these."""
     return job.state is State.RUNNING and not any(each.serves(job) for each in traces)
+
+
+def _taken(job: Job, fate: Fate) -> bool:
+    """Whether the cluster took it away; what a node refuses as it starts, its launch tells as a failure."""
+    return fate.cause is Cause.TAKEN or (fate.cause is Cause.REFUSED and job.state is State.RUNNING)

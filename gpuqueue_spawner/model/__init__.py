@@ -4,6 +4,7 @@ Where to go next: who starts when is `scheduling`, what is kept is `store`, what
 """
 
 from .constraints import ANYWHERE, Constraints, Taint, Toleration
+from .fates import Cause, Fate, foremost, pod_fate
 from .jobs import End, Job, NewJob, Reason, ReasonCode
 from .nodes import Device, Node, Placement
 from .resources import Resources
@@ -12,10 +13,12 @@ from .states import TRANSITIONS, Event, InvalidTransition, State, legacy_status,
 __all__ = [
     "ANYWHERE",
     "TRANSITIONS",
+    "Cause",
     "Constraints",
     "Device",
     "End",
     "Event",
+    "Fate",
     "InvalidTransition",
     "Job",
     "NewJob",
@@ -27,7 +30,9 @@ __all__ = [
     "State",
     "Taint",
     "Toleration",
+    "foremost",
     "legacy_status",
     "next_state",
+    "pod_fate",
     "possible",
 ]

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from ..model import Constraints, NewJob, Resources
+from ..model import Cause, Constraints, Fate, NewJob, Resources
 from ..scheduling import Choice
 from .errors import BadInput
 
@@ -230,6 +230,18 @@ class FailedInput(Input):
 
     launch: Launch
     message: Annotated[str, BeforeValidator(legible)] = ""
+    taken: bool = False  #: by the cluster: no failure of its own
+
+
+class FateInput(Input):
+    """What became of a pod, as the Hub saw it."""
+
+    cause: Literal["taken", "refused", "deleted", "ended"]
+    words: Annotated[str, BeforeValidator(legible)] = ""
+
+    def fate(self, status: int | None) -> Fate:
+        """The record."""
+        return Fate(cause=Cause(self.cause), words=" ".join(self.words.split())[:500], status=status)
 
 
 class ExitedInput(Input):
@@ -237,6 +249,7 @@ class ExitedInput(Input):
 
     launch: Launch
     status: Annotated[int, Field(ge=-255, le=255)] | None  #: below 0 a signal, None: not known
+    fate: FateInput | None = None
 
 
 class StopInput(Input):

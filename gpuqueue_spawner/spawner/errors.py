@@ -73,6 +73,10 @@ class QueueRefused(Exception):
 class LaunchFailed(Exception):
     """A permitted launch came to nothing, in words for its owner; the job goes back to the queue."""
 
+    def __init__(self, words: str, *, taken: bool = False) -> None:
+        super().__init__(words)
+        self.taken = taken  #: by the cluster, from a launch that could have worked
+
 
 class Superseded(Exception):
     """The job moved on while its launch was under way: a later launch, a stop or its end."""

@@ -43,6 +43,7 @@ class JobView:
     ends: float | None = None
     end: End | None = None
     message: str = ""
+    failures: int = 0  #: launches that failed in a row
 
     @classmethod
     def of_document(cls, document: Mapping[str, Any]) -> JobView:
@@ -75,6 +76,7 @@ class JobView:
             ends=document.get("ends"),
             end=End(end) if end else None,
             message=str(document.get("message") or ""),
+            failures=int(document.get("failures") or 0),
         )
 
     @property
@@ -122,7 +124,15 @@ def waiting_words(job: JobView, *, now: float) -> str:
         f"You are {ordinal(job.place)} of {job.of} in the queue." if job.place and job.of else "You are in the queue."
     )
     reason = " ".join(filter(None, (job.lead, job.proof)))
-    return " ".join(filter(None, (place, reason, _estimate(job.start, now))))
+    return " ".join(filter(None, (back_words(job), place, reason, _estimate(job.start, now))))
+
+
+def back_words(job: JobView) -> str:
+    """Why it waits again, although it was started before."""
+    if job.state is not State.QUEUED or not job.launch or not job.message:
+        return ""
+    words = job.message.rstrip(".")
+    return f"The last start failed: {words}." if job.failures else f"{words}. Your place is kept."
 
 
 def _estimate(start: float | None, now: float) -> str:

@@ -15,19 +15,22 @@ from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 
+from aiohttp import ClientError
 from jupyterhub.utils import exponential_backoff, maybe_future
 from kubernetes_asyncio.client import ApiException
 from kubespawner import KubeSpawner
 from traitlets import Bool, Float, TraitError, validate
 
+from ..model import Cause, Fate, pod_fate
 from ..model.pods import KEY, LAUNCH, pod_constraints, pod_resources, refuse_impossible
 from ..model.resources import InvalidResources
 from .errors import InvalidOption, LaunchFailed
 from .folders import FoldersMixin
 from .jobs import Permit
-from .pods import exit_status, launch_name, marks, pinned, trouble, unplaced, unready
+from .pods import NOTEBOOK, launch_name, marks, pinned, trouble, unplaced, unready
 from .profiles import Wish
 from .queueing import QueueingMixin
+from .reflecting import STEADY
 from .tokens import hidden, secret_manifest, secret_name
 from .users import Identity
 
@@ -85,7 +88,7 @@ class GPUQueueKubeSpawner(QueueingMixin, FoldersMixin):
             raise TraitError(f"{name} is {proposal.value!r}; allowed is 1 to 3600 seconds")
         return float(proposal.value)
 
-    _ended: int | None = None  # exit status of the notebook
+    _fate: Fate | None = None  # what became of the pod: the first that was seen of its end
 
     async def wish(self) -> Wish:
         """What the finished manifest asks for."""
@@ -117,13 +120,14 @@ class GPUQueueKubeSpawner(QueueingMixin, FoldersMixin):
                 self._expand_user_properties(self.pod_name_template), permit.job.key, permit.launch
             )
             self.dns_name = self.dns_name_template.format(namespace=self.namespace, name=self.pod_name)
-            self._start_future = self._ended = None
+            self._start_future = self._fate = None
             start = asyncio.ensure_future(super().launch(permit))
-            beside = [asyncio.ensure_future(each) for each in (self._fails(), self._tell_events(permit))]
+            fails = asyncio.ensure_future(self._fails())
+            beside = [fails, asyncio.ensure_future(self._tell_events(permit))]
             try:
-                await asyncio.wait([start, beside[0]], return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait([start, fails], return_when=asyncio.FIRST_COMPLETED)
                 if not start.done():
-                    raise LaunchFailed(beside[0].result())
+                    raise fails.result()
                 return start.result()
             except ApiException as error:
                 raise LaunchFailed(f"the cluster refused it: {_said(error)}") from None
@@ -135,13 +139,17 @@ class GPUQueueKubeSpawner(QueueingMixin, FoldersMixin):
     async def poll_launch(self) -> int | None:
         """None while the pod lives, else the exit status of the notebook."""
         # KubeSpawner deletes a pod that has ended, and with it what tells how.
-        self._ended = exit_status(self._pod() or {}) if self._ended is None else self._ended
+        self._fate = self._fate or pod_fate(self._pod() or {}, container=NOTEBOOK)
         async with self._inside_kubespawner():
             return await super().poll_launch()
 
     async def exit_status(self) -> int | None:
-        """How the notebook ended; None: its pod was gone before anybody looked."""
-        return self._ended
+        """How the notebook ended; None: its pod was taken away, or gone before anybody looked."""
+        return self._fate.status if self._fate else None
+
+    def fate(self) -> Fate | None:
+        """What became of its pod, as far as this Hub saw."""
+        return self._fate
 
     async def end_launch(self, *, now: bool = False) -> None:
         """Delete the pod and wait until it is gone, for as long as `gone_timeout`."""
@@ -159,6 +167,13 @@ class GPUQueueKubeSpawner(QueueingMixin, FoldersMixin):
             await KubeSpawner.stop(self, now=now)
         else:
             await super().stop(now=now)
+
+    async def _start_reflector(self, kind: str, reflector_class: Any, replace: bool = False, **more: Any) -> Any:
+        """Follow pods and events in a way that outlives the API server."""
+        known = self.__class__.reflectors.get(self._get_reflector_key(kind))
+        if known is not None and not replace:
+            await known.listed()
+        return await super()._start_reflector(kind, STEADY.get(reflector_class, reflector_class), replace, **more)
 
     async def _make_create_pod_request(self, pod: Any, request_timeout: float) -> bool:
         """Mark and pin the pod at the last moment: a hook of the site may have replaced its labels or its affinity."""
@@ -187,7 +202,7 @@ class GPUQueueKubeSpawner(QueueingMixin, FoldersMixin):
         The kubelet asks for it once the pod's volumes and network are there, which takes longer than this.
         """
         named = f"metadata.name={self.pod_name}"  # listed: the Hub need not have the right to get one
-        found = (await self.api.list_namespaced_pod(self.namespace, field_selector=named)).items
+        found = await self._list(field_selector=named)
         if not found:
             raise LaunchFailed(f"the pod {self.pod_name} was deleted as soon as it was made")
         owner = {"name": self.pod_name, "uid": found[0].metadata.uid}
@@ -241,7 +256,7 @@ class GPUQueueKubeSpawner(QueueingMixin, FoldersMixin):
         selector = f"{KEY}={permit.job.key},{LAUNCH}!={permit.launch}"
         until = time.monotonic() + self.gone_timeout
         while True:
-            pods = (await self.api.list_namespaced_pod(self.namespace, label_selector=selector)).items
+            pods = await self._list(label_selector=selector)
             if not pods or time.monotonic() > until:
                 return
             for pod in pods:
@@ -250,12 +265,34 @@ class GPUQueueKubeSpawner(QueueingMixin, FoldersMixin):
                     await self._make_delete_pod_request(pod.metadata.name, None, 0, self.k8s_api_request_timeout)
             await asyncio.sleep(LOOK_EVERY_S)
 
+    async def _list(self, **selector: str) -> list[Any]:
+        """Pods as the API server has them now; asked again while it does not answer.
+
+        :raises ApiException: it refuses.
+        """
+        found: list[Any] = []
+
+        async def answered() -> bool:
+            limit = self.k8s_api_request_timeout
+            try:
+                found[:] = (
+                    await self.api.list_namespaced_pod(self.namespace, **selector, _request_timeout=limit)
+                ).items
+            except (ClientError, TimeoutError) as error:
+                self.log.warning("The cluster does not list pods: %s", str(error) or f"no answer in {limit} s")
+                return False
+            return True
+
+        limit = self.k8s_api_request_retry_timeout
+        await exponential_backoff(answered, f"the cluster does not answer for {limit} s", timeout=limit)
+        return found
+
     def _pod(self) -> dict[str, Any] | None:
         """The pod as the cluster last told it."""
         pods: dict[str, Any] = self.pod_reflector.pods if self.pod_reflector else {}
         return pods.get(f"{self.namespace}/{self.pod_name}")
 
-    async def _fails(self) -> str:
+    async def _fails(self) -> LaunchFailed:
         """Return why the pod cannot start, if it comes to that."""
         since: dict[str, float] = {}
         while True:
@@ -263,14 +300,16 @@ class GPUQueueKubeSpawner(QueueingMixin, FoldersMixin):
             pod = self._pod()
             if pod is None:
                 continue
+            if (fate := pod_fate(pod)) and fate.cause is Cause.TAKEN:
+                return LaunchFailed(fate.words, taken=True)
             if words := trouble(pod):
-                return words
+                return LaunchFailed(words)
             waits = {"placed": (unplaced(pod), UNPLACED_S), "ready": (unready(pod, self.events), self.mount_timeout)}
             for what, (words, limit) in waits.items():
                 if not words:
                     since.pop(what, None)
                 elif time.monotonic() - since.setdefault(what, time.monotonic()) > limit:
-                    return words
+                    return LaunchFailed(words)
 
     async def _tell_events(self, permit: Permit) -> None:
         """Show what the cluster says of the pod while it starts."""

@@ -100,15 +100,6 @@ def _remote(spec: Mapping[str, Any]) -> Iterator[str]:
             yield f"the claim {each['persistentVolumeClaim'].get('claimName')}"
 
 
-def exit_status(pod: Mapping[str, Any]) -> int | None:
-    """How the notebook's container ended; None: it has not, or nobody knows."""
-    for each in (pod.get("status") or {}).get("containerStatuses") or ():
-        if each.get("name") == NOTEBOOK:
-            status: int | None = ((each.get("state") or {}).get("terminated") or {}).get("exitCode")
-            return status
-    return None
-
-
 def _awaits_token(pod: Mapping[str, Any], waiting: Mapping[str, Any]) -> bool:
     """Whether the kubelet was faster than the Hub, which makes the secret once there is a pod to own it."""
     name = secret_name((pod.get("metadata") or {}).get("name") or "")

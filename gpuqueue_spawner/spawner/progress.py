@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .jobs import JobView
+from .jobs import JobView, back_words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +83,7 @@ def job_keys(job: JobView) -> dict[str, Any]:
         "code": job.code,
         "lead": job.lead,
         "proof": job.proof,
+        "back": back_words(job),
         "line": [dict(cell) for cell in job.line],
         "releases": [dict(each) for each in job.releases],
         "moved": job.moved,

@@ -15,6 +15,7 @@ from jupyterhub.traitlets import Callable as CallableTrait
 from jupyterhub.utils import maybe_future
 from traitlets import Dict, Float, Integer, List, Unicode, Union, default, validate
 
+from ..model import Fate
 from .advice import advise_once
 from .client import INSTANCE, QueueClient
 from .errors import SpawnRefused
@@ -45,7 +46,8 @@ class QueueingMixin(Spawner):  # type: ignore[misc]  # JupyterHub ships no types
        notebook is awaited, after a failed launch, and by poll() and stop(). The defaults call the poll() and stop() of
        the class that it was mixed with;
     6. override `exit_status()`: how what `launch()` started ended, where `poll_launch()` does not tell the truth of it.
-       poll() calls it once the server is gone.
+       poll() calls it once the server is gone;
+    7. override `fate()`: that it was taken away from its owner, where that can be. poll() calls it then too.
     """
 
     manager_url = Unicode(
@@ -201,6 +203,10 @@ class QueueingMixin(Spawner):  # type: ignore[misc]  # JupyterHub ships no types
         status = await self.poll_launch()
         return status if isinstance(status, int) else None  # some spawners answer in words
 
+    def fate(self) -> Fate | None:
+        """What else than its own end became of what launch() started, None: nothing else; seam 7."""
+        return None
+
     # What profiles and form are made of
 
     @property
@@ -264,7 +270,7 @@ class QueueingMixin(Spawner):  # type: ignore[misc]  # JupyterHub ships no types
             return await self.poll_launch() if self._turn.ending else None
         status = await self.poll_launch()
         if status is not None and self.job_key:
-            await self._tell(self._last_words(await self.exit_status()))
+            await self._tell(self._last_words(await self.exit_status(), self.fate()))
         return status
 
     async def stop(self, now: bool = False) -> None:
@@ -354,9 +360,12 @@ class QueueingMixin(Spawner):  # type: ignore[misc]  # JupyterHub ships no types
         if message is not None:
             await self.queue.unsent.tell(message, within=STOP_S)
 
-    def _last_words(self, status: int | None) -> Message:
+    def _last_words(self, status: int | None, fate: Fate | None) -> Message:
         """How the server of the last launch ended, which nobody stopped."""
-        return Message(path=f"{JOBS}/{self.job_key}/exited", body={"launch": self.job_launch, "status": status})
+        body: dict[str, Any] = {"launch": self.job_launch, "status": status}
+        if fate is not None:
+            body["fate"] = {"cause": str(fate.cause), "words": fate.words}
+        return Message(path=f"{JOBS}/{self.job_key}/exited", body=body)
 
     def _let_go(self, turn: Turn | None) -> None:
         if turn is not None:

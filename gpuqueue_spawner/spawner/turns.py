@@ -62,7 +62,7 @@ class Turn:
                 await self._end_launch()
             except LaunchFailed as failure:
                 await self._end_launch()
-                await self._tell_failed(permit, str(failure))
+                await self._tell_failed(permit, failure)
 
     def farewell(self) -> Message | None:
         """What tells the queue that the job is not wanted any more; None: it never heard of one."""
@@ -233,9 +233,10 @@ class Turn:
             return False
         return True
 
-    async def _tell_failed(self, permit: Permit, message: str) -> None:
+    async def _tell_failed(self, permit: Permit, failure: LaunchFailed) -> None:
+        message = str(failure)
         self.log.warning("Launch %s of job %s failed: %s", permit.launch, permit.job.id, message)
-        body = {"launch": permit.launch, "message": message[:1000]}
+        body = {"launch": permit.launch, "message": message[:1000]} | ({"taken": True} if failure.taken else {})
 
         async def tell() -> JobView:
             answer = await self.queue.post(f"{JOBS}/{permit.job.key}/failed", body)

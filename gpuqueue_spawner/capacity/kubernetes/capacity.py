@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from traitlets import Bool, Float, List, TraitError, Unicode, validate
@@ -16,6 +16,7 @@ from ...model.pods import INSTANCE, KEY
 from ..base import Capacity, CapacityUnavailable, Observation
 from .cluster import NOT_READY, SeenNode, SeenPod, lost, observation, seen_node, seen_pod
 from .cordons import patches
+from .fates import Fates
 from .reflector import Api, ApiError, Kind, Reflector
 
 
@@ -27,6 +28,7 @@ class KubernetesCapacity(Capacity):
     """
 
     ends = False
+    takes_away = True
 
     kubeconfig = Unicode(
         config=True,
@@ -93,7 +95,8 @@ class KubernetesCapacity(Capacity):
         self._require_instance()
         self.api = self._api_server()
         self._nodes: Reflector[SeenNode] = Reflector(self.api, Kind.NODES, seen_node, changed=self._tell)
-        self._pods: Reflector[SeenPod] = Reflector(self.api, Kind.PODS, seen_pod, changed=self._tell)
+        self._pods: Reflector[SeenPod] = Reflector(self.api, Kind.PODS, self._read, left=self._left, changed=self._tell)
+        self._fates = Fates(self.instance)
         self._following = False
         self._uncordoned = ""  # why drained nodes are not cordoned, in words
         self._lock = threading.Lock()
@@ -109,6 +112,14 @@ class KubernetesCapacity(Capacity):
     def _tell(self) -> None:
         self.changed()  # looked up anew each time: the manager sets it later
 
+    def _read(self, document: Mapping[str, Any]) -> SeenPod:
+        pod = seen_pod(document)
+        self._fates.note(pod)
+        return pod
+
+    def _left(self, document: Mapping[str, Any]) -> None:
+        self._fates.note(seen_pod(document, gone=True))
+
     def look(self) -> Observation:
         """What the cluster said last, if that is not too old.
 
@@ -123,7 +134,11 @@ class KubernetesCapacity(Capacity):
             if each.heard is None or time.monotonic() - each.heard > self.max_age:
                 raise CapacityUnavailable(each.problem or "The cluster has not said anything for too long.")
         return observation(
-            self._nodes.objects(), self._pods.objects(), instance=self.instance, tolerated=self.tolerated_taints
+            self._nodes.objects(),
+            self._pods.objects(),
+            instance=self.instance,
+            tolerated=self.tolerated_taints,
+            fates=self._fates.known(),
         )
 
     def adopt(self, key: str, **claim: Any) -> bool:

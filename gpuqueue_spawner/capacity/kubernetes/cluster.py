@@ -11,14 +11,14 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...model import Device, Node, Resources, Taint
+from ...model import Device, Fate, Node, Resources, Taint, pod_fate
+from ...model.fates import ENDED
 from ...model.pods import INSTANCE, KEY, LAUNCH, as_resources, pod_resources
 from ...model.resources import InvalidResources
 from ..base import Observation, Pod
 
 MODEL_LABEL = "nvidia.com/gpu.product"  #: set by NVIDIA's GPU feature discovery
 CORDONED_BY = "gpuqueue.jupyter.org/cordoned-by"  #: annotation of a node: the installation that closed it
-ENDED = frozenset({"Succeeded", "Failed"})
 KEEPS_OUT = frozenset({"NoSchedule", "NoExecute"})
 #: What a taint of the cluster itself means, in words. Such a taint goes away by itself or says the same as a condition.
 OWN_TAINT = "node.kubernetes.io/"
@@ -54,6 +54,7 @@ class SeenPod:
     instance: str = ""  #: of the installation that made it; empty: somebody else's
     key: str = ""
     launch: int = 0
+    fate: Fate | None = None  #: what becomes of one of a job; None: it lives, or is somebody else's
 
 
 def seen_node(document: Mapping[str, Any]) -> SeenNode:
@@ -79,8 +80,11 @@ def seen_node(document: Mapping[str, Any]) -> SeenNode:
     )
 
 
-def seen_pod(document: Mapping[str, Any]) -> SeenPod:
-    """Read a pod."""
+def seen_pod(document: Mapping[str, Any], *, gone: bool = False) -> SeenPod:
+    """Read a pod.
+
+    :param gone: it is not there any more, and this is the last that was said of it.
+    """
     meta, status = document["metadata"], document.get("status") or {}
     spec = document.get("spec") or {}
     labels = meta.get("labels") or {}
@@ -95,16 +99,23 @@ def seen_pod(document: Mapping[str, Any]) -> SeenPod:
         instance=labels.get(INSTANCE, ""),
         key=labels.get(KEY, ""),
         launch=int(launch) if launch.isdecimal() else 0,
+        fate=pod_fate(document, gone=gone) if labels.get(KEY) else None,
     )
 
 
 def observation(
-    nodes: Iterable[SeenNode], pods: Iterable[SeenPod], *, instance: str, tolerated: Iterable[str] = ()
+    nodes: Iterable[SeenNode],
+    pods: Iterable[SeenPod],
+    *,
+    instance: str,
+    tolerated: Iterable[str] = (),
+    fates: Mapping[tuple[str, int], Fate] | None = None,
 ) -> Observation:
     """What may be given out, and the pods of each job.
 
     :param instance: of this installation; the pods of others are others'.
     :param tolerated: keys of taints that keep no pod out.
+    :param fates: what became of pods, by job key and launch.
     """
     seen = [*nodes]
     well = {each.name for each in seen if each.closed != NOT_READY}
@@ -120,6 +131,7 @@ def observation(
     return Observation(
         nodes=tuple(_node(each, used.get(each.name, Sum()).resources, frozenset(tolerated)) for each in seen),
         jobs={key: tuple(each) for key, each in ours.items()},
+        fates=fates or {},
     )
 
 

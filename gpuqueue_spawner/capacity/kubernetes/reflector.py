@@ -80,10 +80,12 @@ class Reflector(Generic[T]):
         kind: Kind,
         read: Callable[[Mapping[str, Any]], T],
         *,
+        left: Callable[[Mapping[str, Any]], None] = lambda document: None,
         changed: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.api, self.kind, self._read, self._changed, self._clock = api, kind, read, changed, clock
+        self._left = left  # told the last word of what was deleted; of what a list no longer has there is none
         self.problem = "The cluster has not been looked at yet."  #: why it is not current, in words; empty: it is
         self.heard: float | None = None  #: when the server last said anything; None: never
         self._objects: dict[str, T] = {}
@@ -166,6 +168,8 @@ class Reflector(Generic[T]):
 
     def _take(self, kind: str, document: Mapping[str, Any]) -> None:
         name = _name(document)
+        if kind == "DELETED":
+            self._left(document)
         with self._lock:
             before = self._objects.get(name)
             if kind == "DELETED":

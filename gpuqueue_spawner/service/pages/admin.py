@@ -5,7 +5,7 @@ from __future__ import annotations
 from .. import acts
 from ..errors import BadInput, Forbidden
 from ..views import admin as admin_view
-from ..views import strays
+from ..views import strays, taken
 from ..views.frame import cautions
 from .base import Page
 
@@ -29,7 +29,11 @@ class Admin(Page):
             rules=self.rules,
             unknown=manager.problem(),
             remarks=dict.fromkeys(manager.departed(), "may no longer log in"),
-            notices=(*cautions(self.office.watch.capacity.caution()), *strays.notices(self.office.watch.strays)),
+            notices=(
+                *cautions(self.office.watch.capacity.caution()),
+                *strays.notices(self.office.watch.strays),
+                *taken.notices(self.office.watch.taken, now=manager.clock()),
+            ),
         )
         self.page("admin.html", view)
 

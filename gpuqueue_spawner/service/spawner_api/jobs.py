@@ -86,14 +86,9 @@ class FailedJob(SpawnerJob):
     async def post(self, key: str) -> None:
         """200, 404, 503. A launch that is not the current one changes nothing."""
         given = read(FailedInput, self.json_body())
-        retries = self.manager.policy.launch_retries
+        job = self.manager.queue.jobs[self.job_id(key)]
         message = " ".join(given.message.split())[:500]
-        self.show(
-            await self.manager.decide(
-                self.job_id(key),
-                lambda job: decisions.failed(job, launch=given.launch, message=message, retries=retries),
-            )
-        )
+        self.show(await self.office.ending.failed(job, launch=given.launch, message=message, taken=given.taken))
 
 
 class ExitedJob(SpawnerJob):
@@ -102,12 +97,9 @@ class ExitedJob(SpawnerJob):
     async def post(self, key: str) -> None:
         """200, 404, 503. Of a launch that is not the current one, or a job that does not run, it changes nothing."""
         given = read(ExitedInput, self.json_body())
-        now, booted = self.manager.clock(), self.manager.room.booted
-
-        def exited(job: Job) -> decisions.Change | None:
-            return decisions.exited(job, launch=given.launch, status=given.status, now=now, booted=booted)
-
-        self.show(await self.manager.decide(self.job_id(key), exited))
+        job = self.manager.queue.jobs[self.job_id(key)]
+        fate = given.fate.fate(given.status) if given.fate else None
+        self.show(await self.office.ending.exited(job, launch=given.launch, status=given.status, fate=fate))
 
 
 class StopJob(SpawnerJob):
@@ -120,8 +112,8 @@ class StopJob(SpawnerJob):
         now = self.manager.clock()
 
         def stopped(job: Job) -> decisions.Change | None:
-            if job.state is State.RESTARTING and not held:
-                return None  # the queue itself stops this server, to start it anew
+            if not held and (job.state is State.RESTARTING or self.office.hubs.is_asked(key)):
+                return None  # the queue itself stops this server, to start it anew or to see whether it lives
             return decisions.stop(job, now=now, by=decisions.IN_HUB, end=End.STOPPED)
 
         try:

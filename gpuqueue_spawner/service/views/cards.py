@@ -137,7 +137,8 @@ def _says(job: Job, wait: Wait | None, rules: Rules, now: float) -> tuple[Words,
     if job.state is State.RESTARTING:
         return (("What it held it keeps; its time runs on.",),)
     if job.state is State.STOPPING and job.end is None:
-        return (("Its start failed. Once its last process is gone it is in the queue again, at its old place.",),)
+        lead = "Its start failed." if job.failures else "It has to start anew."
+        return ((f"{lead} Once its last process is gone it is in the queue again, at its old place.",),)
     if job.state is State.STOPPING:
         return (("What it held is free once its last process is gone.",),)
     if job.state is State.HELD:
@@ -156,7 +157,8 @@ def _small(job: Job, wait: Wait | None, now: float, moved: float | None) -> tupl
         return ((job.message,),) if job.message and job.state in (State.ADMITTED, State.STARTING) else ()
     why = standing.why(job, wait)
     last: Words = (" Last moved ", moment(moved, now=now), ".") if moved else ()
-    return ((" ".join(filter(None, [why.lead, why.proof])), *last),)
+    back = job.message if job.launch and not job.failures and job.state is State.QUEUED else ""
+    return ((" ".join(filter(None, [back, why.lead, why.proof])), *last),)
 
 
 def _extend(job: Job, site: Site, rules: Rules, now: float) -> Action | None:

@@ -130,6 +130,9 @@ def _restart(it: _Context) -> Said:
 
 def _stop(it: _Context) -> Said:
     end, message = it.event.detail.get("end"), it.event.detail.get("message")
+    if end is None and it.event.detail.get("taken"):
+        back = "It goes back to the queue, to its old place, and starts anew."
+        return Said(icon="triangle-exclamation", tone="warn", words=(it.event.note,), detail=(back,))
     if end is None:  # a launch that failed
         why = (it.event.note or "no reason was given").rstrip(".")
         tries = it.event.detail.get("failures")

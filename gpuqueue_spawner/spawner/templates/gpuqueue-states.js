@@ -57,7 +57,7 @@ const SAY = {
   queued: (event, { now }) => ({
     eyebrow: "Your place", headline: "In the queue", words: aroundMe(event),
     when: latestStart(event, now), drawHours: Boolean(event.start) && !anyMoment(event.start - now),
-    lead: event.lead || "Waits for its turn.", proof: [event.proof, ...lastMoved(event)], foot: CLOSE, cancel: "Cancel request",
+    lead: event.lead || "Waits for its turn.", proof: [event.back, event.proof, ...lastMoved(event)], foot: CLOSE, cancel: "Cancel request",
   }),
 
   held: (event) => ({
@@ -71,7 +71,7 @@ const SAY = {
     eyebrow: "Your place, kept", headline: "Kept", words: "Nobody starts at the moment, so nobody passes you.",
     when: guessing("As of", seen),
     lead: event.lead || "Nobody can say which GPUs are free.",
-    proof: [event.proof, "Running notebooks run on. Your request is stored and goes on by itself."], foot: CLOSE, cancel: "Cancel request",
+    proof: [event.back, event.proof, "Running notebooks run on. Your request is stored and goes on by itself."], foot: CLOSE, cancel: "Cancel request",
   }),
 
   away: (event, { seen, waits }) => ({

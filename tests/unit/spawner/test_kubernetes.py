@@ -200,7 +200,7 @@ async def test_the_pod_has_its_token_by_a_secret_that_it_owns() -> None:
         async def create_namespaced_pod(self, namespace: str, pod: Any) -> None:
             made.append(self.api_client.sanitize_for_serialization(pod))
 
-        async def list_namespaced_pod(self, namespace: str, field_selector: str) -> Any:
+        async def list_namespaced_pod(self, namespace: str, field_selector: str, **_: Any) -> Any:
             return SimpleNamespace(items=[SimpleNamespace(metadata=SimpleNamespace(uid=f"uid-{len(made)}"))])
 
         async def create_namespaced_secret(self, namespace: str, body: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gpuqueue_spawner.model.pods import INSTANCE, JOB, KEY, LAUNCH
-from gpuqueue_spawner.spawner.pods import exit_status, launch_name, marks, pinned, trouble, unplaced, unready
+from gpuqueue_spawner.spawner.pods import launch_name, marks, pinned, trouble, unplaced, unready
 
 KEY_OF_A_JOB = "9f86d081884c7d659a2feaa0c55ad015"
 
@@ -91,15 +91,6 @@ def test_what_the_scheduler_says_is_told() -> None:
     assert unplaced(status(conditions=[condition])) == "Unschedulable: 0/2 nodes"
     assert unplaced(status(conditions=[{**condition, "status": "True"}])) == ""
     assert unplaced({}) == ""
-
-
-def test_how_the_notebook_ended_is_its_own_container_s_status() -> None:
-    """Not a sidecar's."""
-    sidecar = {"name": "sidecar", "state": {"terminated": {"exitCode": 1}}}
-
-    assert exit_status(status(containerStatuses=[sidecar, container(terminated={"exitCode": 0})])) == 0
-    assert exit_status(status(containerStatuses=[sidecar, container(running={})])) is None
-    assert exit_status({}) is None
 
 
 def test_a_pod_that_is_faster_than_its_secret_is_not_given_up() -> None:

@@ -107,6 +107,27 @@ def test_changes_are_taken_over_one_by_one(server: Server) -> None:
     assert following.values == []
 
 
+def test_the_last_word_of_what_is_deleted_is_told_before_the_bell(server: Server) -> None:
+    """It says why; of what only a list no longer has, nobody knows."""
+    server.objects = {"unseen": 7}
+    server.watches = [[server.event("ADDED", "a", 1)]]
+    told: list[Any] = []
+    it: Reflector[int] = Reflector(
+        server,
+        Kind.PODS,
+        lambda document: int(document["value"]),
+        left=lambda document: told.append(document["value"]),
+        changed=lambda: told.append("bell"),
+    )
+    it.step()
+    told.clear()
+
+    server.watches = [[server.event("DELETED", "a", 2)]]
+    it.step()
+
+    assert told == [2, "bell"]
+
+
 def test_a_watch_that_ended_is_gone_on_with_from_the_last_word(server: Server) -> None:
     """A bookmark is one; nothing is listed again."""
     server.watches = [
