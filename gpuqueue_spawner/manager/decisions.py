@@ -192,14 +192,22 @@ def cancel(job: Job, *, now: float, by: str, note: str = "") -> Change | None:
     return stop(job, now=now, by=by, note=note)
 
 
-def gone(job: Job, *, now: float, retry_delay: float) -> Change | None:
-    """Its last process was seen gone: its one end, or back to its place in the queue."""
+def gone(job: Job, *, now: float, retry_delay: float, lost: str = "") -> Change | None:
+    """Its last process was seen gone: its one end, or back to its place in the queue.
+
+    :param lost: the node that died with it, so that nobody can tell whether it is.
+    """
     if job.state is not State.STOPPING:
         return None
     if job.end is None:
-        fields = {"placement": None, "admitted": None, "pid": None, "pid_started": None}
+        fields: dict[str, Any] = {"placement": None, "admitted": None, "pid": None, "pid_started": None}
         fields |= {"ends": None, "warned": None}  # what waits uses up no lease; it is given whole when it runs again
-        return Change(event=Event.REQUEUE, fields={**fields, "not_before": now + retry_delay})
+        note = f"{lost} was lost. What ran there may still write to its files." if lost else ""
+        fields |= {"message": f"{job.message} {note}".strip()} if lost else {}
+        ran = job.ends is not None and not job.failures  # taken away: nobody may pass it meanwhile
+        return Change(
+            event=Event.REQUEUE, note=note, fields={**fields, "not_before": 0.0 if ran else now + retry_delay}
+        )
     return Change(event=Event.GONE, detail={"end": str(job.end)}, fields={"ended": now})
 
 

@@ -33,6 +33,7 @@ RESTART_GRACE_S = (
 )
 PER_SECOND = 5.0
 AGAIN_S, AGAIN_MAX_S = 15.0, 300.0  # after an answer that was no success, doubled each time
+PENDING_S = 2.0  # a pod on a node that died is waited for, in vain, for half a minute
 ABSENT_S = 20.0  # a job that the Hub will not start holds up those behind it no longer than this
 UNLAUNCHED_S = 60.0
 COMPARE_S = 10.0  # how often running jobs are compared with the Hub's servers
@@ -135,6 +136,8 @@ class Resume:
             )
         elif answer is Started.RUNNING:
             await self._runs_already(job)
+        elif answer is Started.PENDING and self.watch.capacity.takes_away:
+            patience.next, patience.wait = time.monotonic() + PENDING_S, AGAIN_S
         elif answer is Started.REFUSED and job.state is State.STARTING:
             note = f"JupyterHub did not start it again: {words}"
             await self._decide(job, lambda now: decisions.unlaunch(now, launch=job.launch, message=note))
@@ -154,7 +157,7 @@ class Resume:
         running = self.watch.running(job.key)
         if running is not None and running.of(job):
             await self._take_over(job)
-        elif job.launch and self.watch.capacity.takes_away and not self.watch.strays:
+        elif job.launch and self.watch.capacity.takes_away and not any(job.key == it.key for it in self.watch.strays):
             await self._let_go(job)
         elif not self.watch.processes(job.key) or job.state in WITHOUT_PROCESS:  # else its end would end them
             log.warning("job %s: the Hub runs another server of %s (%r)", job.id, job.user, job.server)
@@ -165,7 +168,7 @@ class Resume:
         with self.hubs.asked(job.key):
             await self.hub.stop_server(job.user, job.server)
         if job.id in self._patience:
-            self._patience[job.id].next, self._patience[job.id].wait = time.monotonic() + 1, AGAIN_S
+            self._patience[job.id].next, self._patience[job.id].wait = time.monotonic() + PENDING_S, AGAIN_S
 
     async def _take_over(self, job: Job) -> None:
         """Write down that it runs; what was interrupted goes on at the next time."""

@@ -31,6 +31,7 @@ LOOK_S = 1.0  # how long a GPU may stay unused after its last process ended
 LIMIT_S = 10.0  # a driver that hangs answers later or never
 REST = 12  # times as long as a look took nobody looks again, when many changes come that no job waits for
 MAX_AGE_S = 15.0  # older than this, nobody is admitted on the strength of it
+LOST_S = 10.0  # a cluster that was away calls its nodes dead for a moment, until it has heard of them again
 SEES_S = 3.0  # the cluster tells everybody of a pod's end at about the same time; who asks waits for 5 s
 TAKEN_KEPT = 100  # for the admin page; the jobs' stories keep them all
 
@@ -72,6 +73,7 @@ class Watch:
         self._seen_traces: Mapping[str, tuple[Trace, ...]] = {}
         self._seen_marks: Mapping[str, Mark] = {}
         self._seen_fates: Mapping[tuple[str, int], Fate] = {}
+        self._dead_since: dict[str, float] = {}  # jobs all of whose pods are lost with their nodes, by key
         self._looked = asyncio.Condition()
 
     async def run(self) -> None:
@@ -146,14 +148,22 @@ class Watch:
         gone = [job for job in still if job.id not in taken and _lost(job, observation.jobs.get(job.key, ()))]
         lost = [job for job in gone if await self._gone(job)]
         self._lose({(job.id, job.launch) for job in lost} - {(job.id, job.launch) for job in self.relaunched()})
+        dead = self._dead(observation)
         for job in still:
-            traces = observation.jobs.get(job.key, ())
-            if job.state is State.STOPPING and all(trace.lost for trace in traces) and await self._gone(job):
-                await self._conclude(job)
-            elif job.state is State.RUNNING and traces and all(trace.lost for trace in traces):
-                await self._leave(job.placement.node if job.placement else "", job)
+            left = not observation.jobs.get(job.key)
+            if job.state is State.STOPPING and (left or job.key in dead) and await self._gone(job):
+                await self._conclude(job, dead=not left)
             elif job.id in taken:
                 await self._give_up(job, taken[job.id].words)
+            elif job.state is State.RUNNING and job.key in dead:
+                await self._leave(job)
+
+    def _dead(self, observation: Observation) -> frozenset[str]:
+        """Jobs all of whose pods have been lost with their nodes for long enough to believe it."""
+        now = self._clock()
+        lost = [key for key, traces in observation.jobs.items() if traces and all(trace.lost for trace in traces)]
+        self._dead_since = {key: self._dead_since.get(key, now) for key in lost}
+        return frozenset(key for key, since in self._dead_since.items() if now - since >= LOST_S)
 
     async def _gone(self, job: Job) -> bool:
         """Whether the capacity is sure of it."""
@@ -189,23 +199,32 @@ class Watch:
         before, self.lost = self.lost, frozenset(jobs)
         self.manager.changes.publish(*(id for id, _ in self.lost - before))
 
-    async def _conclude(self, job: Job) -> None:
-        """Its last process is gone: what it held is free."""
+    async def _conclude(self, job: Job, *, dead: bool) -> None:
+        """Its last process is gone, or its node is: what it held is free."""
         policy, now = self.manager.policy, self.manager.clock()
+        node = job.placement.node if job.placement else ""
+        if dead:
+            await self._drain_lost(node)
 
         def gone(current: Job) -> Change | None:
             """Only of the job as it was when the look began."""
-            known = current.version == job.version
-            return decisions.gone(current, now=now, retry_delay=policy.retry_delay) if known else None
+            if current.version != job.version:
+                return None
+            return decisions.gone(current, now=now, retry_delay=policy.retry_delay, lost=node if dead else "")
 
         with suppress(KeyError, InvalidTransition):  # it moved meanwhile: the next look tells
             if (await self.manager.decide(job.id, gone)).version > job.version:
                 await self._release(job.key)
 
-    async def _leave(self, node: str, job: Job) -> None:
-        """Its node died: it starts anew elsewhere, and the node takes nothing new until somebody has looked at it."""
+    async def _drain_lost(self, node: str) -> None:
+        """It takes nothing new until somebody has looked at it."""
         if not (mark := self.manager.room.marks.get(node)) or not mark.drained:
             await self.manager.mark_node(node, drained=True, note="It was lost.", by="")
+
+    async def _leave(self, job: Job) -> None:
+        """Its node died: it starts anew elsewhere."""
+        node = job.placement.node if job.placement else ""
+        await self._drain_lost(node)
         note = f"{node} was lost; it is started anew on another server. What ran there may still write to its files."
         with suppress(KeyError, InvalidTransition):
             await self.manager.decide(job.id, lambda current: decisions.restart(current, by="", note=note))

@@ -26,7 +26,7 @@ from tests.services.visitor import Visitor
 ROUNDS = int(os.environ.get("GPUQUEUE_ROUNDS", "30"))
 SEED = int(os.environ.get("GPUQUEUE_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
 HOLDING = ("admitted", "starting", "running", "restarting", "stopping")
-SETTLES_S = 300  # a Hub whose own watch broke may need a launch's time limit to learn of it, and another launch
+SETTLES_S = 180  # a launch, and another one for what was taken away
 PEOPLE = ("ada", "ben", "cleo", "dan", "fay", "gil")
 PROFILES = ("gpu2", "gpu4", "gpu4", "gpu8")
 
@@ -65,6 +65,7 @@ class Shaker:
     kubectl: Kubectl
     wire: Relay
     chance: random.Random
+    admin: Visitor
     people: list[Visitor] = field(default_factory=list)
     told: list[str] = field(default_factory=list)  #: what was done, for a failed round
 
@@ -148,7 +149,7 @@ class Shaker:
         self.cluster.whole()
         self.site.wait()
         until(self._settled, within=SETTLES_S, what="everything has settled", story=self.story)
-        after = rows(self.site)
+        after, given_up = rows(self.site), self.given_up()
         promise(sorted(after) == list(range(1, len(after) + 1)), f"a job was lost\n{self.story()}")
         for id, row in before.items():
             if id in stopped:
@@ -157,9 +158,32 @@ class Shaker:
             promise(now.state != "ended", f"job {id} ended, and nobody wanted it\n{self.story()}")
             if row.state == "queued":
                 promise(now.queued == row.queued, f"job {id} lost its place\n{self.story()}")
-            if row.state == "running":
+            if row.state == "running" and f"-{row.key[:8]}-{row.launch}" in given_up:
+                self.say(f"  the cluster took job {id} away")
+                promise((now.key, now.queued) == (row.key, row.queued), f"job {id} lost its place\n{self.story()}")
+                promise(now.state == "queued" or now.launch > row.launch, f"job {id} did not start anew")
+            elif row.state == "running":
                 promise(now == row, f"job {id} does not run as it did\n{self.story()}")
         self.no_gpu_twice(after)
+
+    def given_up(self) -> set[str]:
+        """The ends of the names of pods that the cluster took away itself, by its own word.
+
+        After an outage that was longer than it waits for its nodes, it does that to pods that ran on.
+        """
+        events = self.kubectl.all("events")
+        return {
+            "-" + "-".join(str(each["involvedObject"]["name"]).split("-")[-2:])
+            for each in events
+            if each["reason"] == "TaintManagerEviction" and str(each["message"]).startswith("Marking for deletion")
+        }
+
+    def take_back(self) -> None:
+        """What an admin does with nodes that the queue took for lost, once they are back."""
+        for node in self.admin.queue("GET", "nodes").json().get("nodes", ()):
+            if node["drained"] and node["note"] == "It was lost.":
+                self.say(f"  an admin takes {node['name']} back")
+                self.admin.queue("POST", f"nodes/{node['name']}/undrain", body={})
 
     def no_gpu_twice(self, after: dict[int, Row]) -> None:
         """By the kubelets: who has which device, and does the queue know."""
@@ -186,6 +210,7 @@ class Shaker:
 
     def _settled(self) -> bool:
         """Every job waits or runs, in the Hub and in the cluster too, and somebody runs."""
+        self.take_back()
         jobs = [row for row in rows(self.site).values() if row.state != "ended"]
         if any(row.state not in ("queued", "running") for row in jobs) or not jobs:
             return False
@@ -205,7 +230,7 @@ def test_random_faults(own_cluster: Cluster, kubectl: Kubectl, wire: Relay, hous
     """API server, etcd, scheduler, kubelet and containerd, manager, Hub, and the wire between: at random moments."""
     print(f"seed {SEED}")
     chance = random.Random(SEED)  # noqa: S311
-    shaker = Shaker(house, own_cluster, kubectl, wire, chance)
+    shaker = Shaker(house, own_cluster, kubectl, wire, chance, Visitor(house, "dana").login())
     shaker.people = [Visitor(house, name).login() for name in PEOPLE]
     faults = shaker.faults()
 

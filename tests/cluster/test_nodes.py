@@ -154,7 +154,6 @@ def test_gpus_that_others_take_between_admission_and_launch_send_the_job_back_to
     assert (started["id"], started["placement"]["node"]) == (job["id"], "dgx1")
 
 
-@pytest.mark.xfail(strict=True, reason="its job has ended instead: docs/explanation/weaknesses.md")
 def test_a_node_that_is_removed_gives_its_job_to_another_and_may_come_back(
     own_cluster: Cluster, kubectl: Kubectl, person: Person, admin: Visitor
 ) -> None:

@@ -54,6 +54,7 @@ class SeenPod:
     instance: str = ""  #: of the installation that made it; empty: somebody else's
     key: str = ""
     launch: int = 0
+    nominated: str = ""  #: the node where the scheduler makes room for it, before it is bound
     fate: Fate | None = None  #: what becomes of one of a job; None: it lives, or is somebody else's
 
 
@@ -99,6 +100,7 @@ def seen_pod(document: Mapping[str, Any], *, gone: bool = False) -> SeenPod:
         instance=labels.get(INSTANCE, ""),
         key=labels.get(KEY, ""),
         launch=int(launch) if launch.isdecimal() else 0,
+        nominated=status.get("nominatedNodeName") or "",
         fate=pod_fate(document, gone=gone) if labels.get(KEY) else None,
     )
 
@@ -126,8 +128,8 @@ def observation(
             continue
         if pod.instance == instance and pod.key:
             ours.setdefault(pod.key, []).append(_of_job(pod, lost=lost(pod, well)))
-        elif pod.node:
-            used.setdefault(pod.node, Sum()).add(pod.resources)
+        elif node := pod.node or pod.nominated:
+            used.setdefault(node, Sum()).add(pod.resources)
     return Observation(
         nodes=tuple(_node(each, used.get(each.name, Sum()).resources, frozenset(tolerated)) for each in seen),
         jobs={key: tuple(each) for key, each in ours.items()},

@@ -77,7 +77,7 @@ def office(world: World, monkeypatch: pytest.MonkeyPatch) -> Office:
     monkeypatch.setattr("gpuqueue_spawner.manager.ending.EXIT_S", 0.0)
     monkeypatch.setattr("gpuqueue_spawner.manager.ending.HUB_S", 0.0)
     monkeypatch.setattr("gpuqueue_spawner.manager.resume.GRACE_S", 0.0)
-    it = world.office(retry_delay=0)
+    it = world.office(retry_delay=5)  # of a launch that failed: here nothing may wait for it
     world.lead(it)
     return it
 
@@ -206,7 +206,7 @@ def test_what_vanished_while_nobody_looked_starts_anew(world: World, office: Off
     """The manager was down and the Hub too: a pod never vanishes by itself, and nobody has stopped its server."""
     job = running(world, office, pods)
     pods.lose(job, None)
-    office = world.office(retry_delay=0)
+    office = world.office()
     world.lead(office)
 
     world.run(office.ending._learn(now(office, job)))
@@ -238,6 +238,7 @@ def test_a_launch_that_the_cluster_takes_away_is_no_failure_of_its_own(
             world.run(office.ending.failed(job, launch=job.launch, message=WORDS, taken=True))
         look(world, office)
         assert (now(office, job).state, now(office, job).failures) == (State.QUEUED, 0)
+        world.now += 5
         world.run(plan_once(office.manager))
         job = world.run(office.manager.decide(job.id, lambda job: decisions.launch(job, version=None)))
         pods.make(job)
@@ -325,3 +326,27 @@ def test_a_job_that_waits_uses_up_no_lease(world: World, office: Office, pods: P
 
     assert it.ends == world.now + job.lease
     assert replace(it, ends=None).extended == 0.0
+
+
+def test_a_node_that_is_dead_for_a_moment_is_not_given_up_and_one_that_stays_so_is(world: World, pods: Pods) -> None:
+    """A cluster that was away calls its nodes dead until it has heard of them; what runs there is then seen gone."""
+    clock = [100.0]
+    office = world.office()
+    office.watch._clock = lambda: clock[0]
+    world.lead(office)
+    job = running(world, office, pods)
+    pods.fates[job.key, job.launch] = TAKEN
+    pod = pods.pods[job.key, job.launch]
+    pods.pods[job.key, job.launch] = replace(pod, lost=True)
+
+    look(world, office)
+    clock[0] += 9
+    look(world, office)
+    assert now(office, job).state is State.STOPPING
+
+    clock[0] += 2
+    look(world, office)
+    it = now(office, job)
+    assert it.state is State.QUEUED
+    assert it.message == f"{WORDS} {pod.node} was lost. What ran there may still write to its files."
+    assert office.manager.room.marks[pod.node].drained

@@ -144,3 +144,14 @@ def test_how_a_job_ended_is_said_with_what_the_queue_knows() -> None:
 
     assert chips.end_words(ended, reader="aneh") == "Finished: It was shut down from within."
     assert chips.end_words(replace(ended, message=""), reader="aneh") == "Finished"
+
+
+def test_what_the_cluster_took_away_did_not_fail() -> None:
+    """Its story says who took it, and where the job goes."""
+    words = "The cluster took the server away from dgx1: somebody cleared that node."
+    log = logged((at(11), E.STOP, S.STOPPING, {"note": words, "detail": {"launch": 1, "taken": True}}))
+
+    said = events.tell(log[0], job=job(), reader="aneh", index={}, now=NOW)
+
+    assert (said.words, said.tone) == ((words,), "warn")
+    assert said.detail == ("It goes back to the queue, to its old place, and starts anew.",)

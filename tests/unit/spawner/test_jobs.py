@@ -47,3 +47,20 @@ def test_what_a_later_queue_says_besides_is_left_out():
     document = {"id": 1, "key": "k", "state": "queued", "version": 2, "reason": None, "placement": None, "new": 1}
 
     assert JobView.of_document(document) == JobView(id=1, key="k", state=State.QUEUED, version=2)
+
+
+def test_who_waits_again_reads_why() -> None:
+    """What the cluster took away, and what failed to start, are told apart."""
+    taken = view(
+        launch=1, message="The cluster took the server away from dgx1: somebody cleared that node.", place=1, of=2
+    )
+    failed = view(launch=1, failures=1, message="the notebook did not answer within 300 s", place=1, of=2)
+
+    assert waiting_words(taken, now=0) == (
+        "The cluster took the server away from dgx1: somebody cleared that node. Your place is kept. "
+        "You are 1st of 2 in the queue."
+    )
+    assert waiting_words(failed, now=0) == (
+        "The last start failed: the notebook did not answer within 300 s. You are 1st of 2 in the queue."
+    )
+    assert waiting_words(view(message="a note on hold", place=1, of=2), now=0) == "You are 1st of 2 in the queue."

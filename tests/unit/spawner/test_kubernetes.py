@@ -273,3 +273,67 @@ async def test_the_pod_is_as_restricted_as_pod_security_wants_it() -> None:
     theirs = spawner(pod_security_context={"runAsUser": 5}, container_security_context={"runAsGroup": 6})
     spec = theirs._document(await theirs.get_pod_manifest())["spec"]
     assert spec["securityContext"] == {"runAsUser": 5}
+
+
+def pod_that(*, deleted: bool = False, **status: Any) -> dict[str, Any]:
+    meta = {"name": "p"} | ({"deletionTimestamp": "2026-11-28T12:00:00Z"} if deleted else {})
+    return {"metadata": meta, "spec": {"nodeName": "dgx1"}, "status": {"phase": "Running", **status}}
+
+
+def notebook(code: int) -> list[dict[str, Any]]:
+    return [{"name": "notebook", "state": {"terminated": {"exitCode": code}}}]
+
+
+EVICTED = [{"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}]
+
+
+@pytest.mark.parametrize(
+    ("pod", "status", "fate"),
+    [
+        (pod_that(containerStatuses=notebook(3)), 3, {"cause": "ended", "words": ""}),
+        (pod_that(deleted=True, containerStatuses=notebook(0)), None, {"cause": "deleted", "words": ""}),
+        (
+            pod_that(deleted=True, containerStatuses=notebook(0), conditions=EVICTED),
+            None,
+            {
+                "cause": "taken",
+                "words": "The cluster took the server away from dgx1: somebody cleared that node.",
+            },
+        ),
+        (None, None, None),
+    ],
+    ids=["ended by itself", "deleted", "evicted", "gone before the Hub looked"],
+)
+async def test_the_queue_is_told_what_became_of_a_pod(
+    pod: dict[str, Any] | None, status: int | None, fate: dict[str, str] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That the notebook ended well when it was asked to is not its own end."""
+    it = spawner()
+    it.job_key, it.job_launch = KEY, 2
+    told: list[Any] = []
+
+    async def poll(_: Any) -> int:
+        return 1
+
+    async def tell(message: Any) -> None:
+        told.append(message)
+
+    monkeypatch.setattr("kubespawner.KubeSpawner.poll", poll)
+    monkeypatch.setattr(it, "_pod", lambda: pod)
+    monkeypatch.setattr(it, "_tell", tell)
+
+    assert await it.poll() == 1
+
+    body = {"launch": 2, "status": status} | ({"fate": fate} if fate else {})
+    assert [(each.path, each.body) for each in told] == [(f"/spawner/v1/jobs/{KEY}/exited", body)]
+
+
+async def test_a_launch_that_the_cluster_takes_away_has_not_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    it = spawner()
+    monkeypatch.setattr("gpuqueue_spawner.spawner.kubernetes.LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(it, "_pod", lambda: pod_that(deleted=True, conditions=EVICTED))
+    assert (await it._fails()).taken
+
+    monkeypatch.setattr(it, "_pod", lambda: pod_that(phase="Failed", reason="OutOfcpu", message="no room"))
+    failure = await it._fails()
+    assert (failure.taken, str(failure)) == (False, "OutOfcpu: no room")

@@ -54,6 +54,14 @@ def test_what_others_ask_for_is_used_whether_or_not_it_is_a_notebook() -> None:
     assert (found.allocatable.cpus, len(found.devices), found.devices[0].model) == (127.5, 8, "NVIDIA-A100")
 
 
+def test_where_the_scheduler_makes_room_for_somebody_the_room_is_used() -> None:
+    """It ends what runs there first; the queue must not give that out in between."""
+    urgent = pod("urgent", 8, on="", phase="Pending")
+    urgent["status"]["nominatedNodeName"] = "dgx1"
+
+    assert dict(seen([node()], [urgent]).nodes[0].used.gpus) == {GPU: 8}
+
+
 @pytest.mark.parametrize(("works", "there", "broken"), [(8, 8, {}), (7, 8, {GPU: 1}), (0, 8, {GPU: 8}), (8, 0, {})])
 def test_what_a_kubelet_counts_and_does_not_give_out_is_broken(works: int, there: int, broken: dict[str, int]) -> None:
     """It stays on the books: a request for eight waits for a repair, and is not told that it fits nowhere."""
