@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..capacity import Capacity, CapacityUnavailable, Mark, Observation, Process, Trace
 from ..model import Cause, Fate, InvalidTransition, Job, Node, Placement, State
@@ -152,11 +152,22 @@ class Watch:
         for job in still:
             left = not observation.jobs.get(job.key)
             if job.state is State.STOPPING and (left or job.key in dead) and await self._gone(job):
+                self._uncover(job, observation)
                 await self._conclude(job, dead=not left)
             elif job.id in taken:
                 await self._give_up(job, taken[job.id].words)
             elif job.state is State.RUNNING and job.key in dead:
                 await self._leave(job)
+
+    def _uncover(self, job: Job, observation: Observation) -> None:
+        """Show what else uses its node before what it holds is free: others may have taken that, and be why it ends."""
+        if job.placement is None or not self.capacity.takes_away:
+            return
+        node = job.placement.node
+        there = replace(observation, nodes=tuple(each for each in observation.nodes if each.name == node))
+        others = [each for each in self.manager.queue.holding() if each.id != job.id]
+        anew = {each.name: each for each in room(there, others)}
+        self._show(nodes=tuple(anew.get(each.name, each) for each in self.manager.room.nodes))
 
     def _dead(self, observation: Observation) -> frozenset[str]:
         """Jobs all of whose pods have been lost with their nodes for long enough to believe it."""

@@ -30,7 +30,7 @@ from .jobs import Permit
 from .pods import NOTEBOOK, launch_name, marks, pinned, trouble, unplaced, unready
 from .profiles import Wish
 from .queueing import QueueingMixin
-from .reflecting import STEADY
+from .reflecting import STEADY, SteadyReflector
 from .tokens import hidden, secret_manifest, secret_name
 from .users import Identity
 
@@ -171,7 +171,7 @@ class GPUQueueKubeSpawner(QueueingMixin, FoldersMixin):
     async def _start_reflector(self, kind: str, reflector_class: Any, replace: bool = False, **more: Any) -> Any:
         """Follow pods and events in a way that outlives the API server."""
         known = self.__class__.reflectors.get(self._get_reflector_key(kind))
-        if known is not None and not replace:
+        if isinstance(known, SteadyReflector) and not replace:
             await known.listed()
         return await super()._start_reflector(kind, STEADY.get(reflector_class, reflector_class), replace, **more)
 

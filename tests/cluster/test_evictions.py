@@ -164,9 +164,9 @@ def test_an_eviction_while_the_manager_is_down_is_made_good_when_it_is_back(
     evict(kubectl, name)
     until(lambda: kubectl.find("pod", name) is None, within=60, what="the pod is gone")
     house.manager.start()
+    house.wait()
 
-    again = runs_again(ada, job, house)
-    assert again["placement"]
+    assert runs_again(ada, job, house)["placement"]
     assert taken(ada, job).startswith((LEAD, "The server was gone from the cluster"))
 
 

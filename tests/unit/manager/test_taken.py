@@ -19,6 +19,7 @@ from gpuqueue_spawner.manager.hub import Started
 from gpuqueue_spawner.manager.planning import plan_once
 from gpuqueue_spawner.manager.run import Office
 from gpuqueue_spawner.model import Cause, End, Fate, Job, Resources, State
+from gpuqueue_spawner.model.resources import NVIDIA_GPU
 
 from .world import Machine, World, new_job
 
@@ -350,3 +351,23 @@ def test_a_node_that_is_dead_for_a_moment_is_not_given_up_and_one_that_stays_so_
     assert it.state is State.QUEUED
     assert it.message == f"{WORDS} {pod.node} was lost. What ran there may still write to its files."
     assert office.manager.room.marks[pod.node].drained
+
+
+def test_what_took_its_room_has_it_before_the_job_is_placed_anew(world: World, office: Office, pods: Pods) -> None:
+    """Else it would be given the same GPUs again, by what was seen while it held them itself."""
+    job = running(world, office, pods)
+    assert job.placement is not None
+    home = job.placement.node
+    urgent = Resources(gpus={NVIDIA_GPU: 4})
+    pods.nodes = tuple(replace(node, used=urgent) if node.name == home else node for node in pods.nodes)
+    pods.fates[job.key, job.launch] = TAKEN
+    look(world, office)
+
+    pods.lose(job, None)
+    world.run(office.watch.look())
+    world.run(plan_once(office.manager))
+
+    again = now(office, job)
+    assert again.state is State.ADMITTED
+    assert again.placement is not None
+    assert again.placement.node != home
