@@ -19,8 +19,8 @@ MEANS = {
     State.STARTING: "A launch was permitted; a process may exist.",
     State.RUNNING: "The notebook answered. Its lease runs.",
     State.RESTARTING: "Its server is stopped and started anew. It keeps its node, its GPUs and the end of its lease.",
-    State.STOPPING: "Its processes are being ended. It ends, or goes back to the queue after a failed launch, once the "
-    "last one is seen gone.",
+    State.STOPPING: "Its processes are being ended. It ends, or goes back to the queue after a failed launch or where "
+    "the cluster took it away, once the last one is seen gone.",
     State.ENDED: "Over, in exactly one way.",
 }
 
@@ -38,7 +38,7 @@ HAPPENS = {
     Event.EXTEND: "It may run longer.",
     Event.WARN: "Its owner was told that the lease ends soon.",
     Event.RESTART: "It is to be stopped and started anew on the same GPUs.",
-    Event.STOP: "A person, the lease, a failure or its own exit ends it.",
+    Event.STOP: "A person, the lease, a failure, its own exit or the cluster ends it.",
     Event.REQUEUE: "It goes back to the queue, at its old place.",
     Event.GONE: "Its last process was seen gone. Only this frees its GPUs.",
 }

@@ -41,7 +41,7 @@ class Event(enum.Enum):
     EXTEND = "extend"
     WARN = "warn"  # told that its lease ends soon
     RESTART = "restart"
-    STOP = "stop"  # a person, the lease or a failure ends it; how is in the job's `end`
+    STOP = "stop"  # a person, the lease, a failure or the cluster ends it; how is in the job's `end`
     REQUEUE = "requeue"  # back to the queue, at its old place
     GONE = "gone"  # the last process was seen gone
 

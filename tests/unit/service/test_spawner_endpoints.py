@@ -143,3 +143,33 @@ def test_without_the_secret_nothing_is_even_looked_at(service: Service, given: s
     status, answer = service.post("jobs", b"no JSON", Authorization=given)
 
     assert (status, answer["code"]) == (401, "gpuqueue.token")
+
+
+def test_a_stop_that_the_queue_itself_asked_the_hub_for_ends_no_job(service: Service) -> None:
+    """It only makes the Hub look, or give up what the cluster has taken away. The next one is somebody's."""
+    body = {**JOB, "user": "erin", "request": "request-of-erin"}
+    key = service.post("jobs", json.dumps(body).encode())[1]["job"]["key"]
+    stop = json.dumps({"instance": "hub-of-this-test"}).encode()
+
+    with service.office.hubs.asked(key):
+        assert service.post(f"jobs/{key}/stop", stop)[1]["job"]["state"] == "queued"
+
+    assert service.post(f"jobs/{key}/stop", stop)[1]["job"]["end"] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("fate", "status"),
+    [
+        ({"cause": "taken", "words": "so"}, 200),
+        ({"cause": "ended"}, 200),
+        ({"cause": "whatever", "words": ""}, 400),
+        ({"words": "so"}, 400),
+        ("taken", 400),
+    ],
+)
+def test_what_became_of_a_pod_is_one_of_a_few_things(service: Service, fate: Any, status: int) -> None:
+    asked = {**JOB, "user": "frank", "request": "request-of-frank"}
+    key = service.post("jobs", json.dumps(asked).encode())[1]["job"]["key"]
+    body = json.dumps({"launch": 1, "status": None, "fate": fate}).encode()
+
+    assert service.post(f"jobs/{key}/exited", body)[0] == status
