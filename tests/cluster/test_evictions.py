@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ from .objects import gpus_of, pod, pods_of
 
 START_S = 120
 AGAIN_S = 120  # to be taken away, to wait for one's turn, and to start anew
+OUTAGE_S = 25  # four times as long as the cluster waits for its nodes
 LEAD = "The cluster took the server away from"
 TAINT = "gpuqueue.test/repair"
 Person = Callable[[], Visitor]
@@ -168,6 +170,27 @@ def test_an_eviction_while_the_manager_is_down_is_made_good_when_it_is_back(
 
     assert runs_again(ada, job, house)["placement"]
     assert taken(ada, job).startswith((LEAD, "The server was gone from the cluster"))
+
+
+def test_an_outage_for_longer_than_the_cluster_waits_for_its_nodes_ends_no_notebook(
+    house: Site, own_cluster: Cluster, kubectl: Kubectl, person: Person
+) -> None:
+    """Back again, the cluster may give up pods that ran on: they run on, or start anew in their place."""
+    ada, bob = person(), person()
+    before = [runs(each, kubectl, "gpu8")[0] for each in (ada, bob)]
+
+    own_cluster.components["apiserver"].kill()
+    time.sleep(OUTAGE_S)
+    own_cluster.components["apiserver"].start()
+    own_cluster.whole()
+
+    def settled() -> bool:
+        jobs = [each.job() or {} for each in (ada, bob)]
+        return all(job.get("state") == "running" and len(pods_of(kubectl, job["id"])) == 1 for job in jobs)
+
+    time.sleep(OUTAGE_S)  # what it gives up it gives up by then
+    until(settled, within=AGAIN_S, what="both run", story=house.story)
+    assert [(ada.job() or {})["id"], (bob.job() or {})["id"]] == [job["id"] for job in before]
 
 
 def test_a_pod_that_somebody_deletes_has_been_stopped(kubectl: Kubectl, person: Person) -> None:
