@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 from ..model import Event, Job, NewJob, Node, ReasonCode
-from ..scheduling import Snapshot, trial
+from ..scheduling import Ahead, Front, Snapshot, trial
 from ..store import JobChanged, LoggedEvent, NodeMark, StoreUnavailable
 from . import decisions
 from .changes import HEALTH, NODES, QUEUE, Changes
@@ -70,9 +70,11 @@ class Manager:
         self.handed_back = HandedBack()
         self.groups: dict[str, frozenset[str]] = {}  #: Hub groups of those who have a server
         self.hub_problem = NO_HUB
-        self.wake = asyncio.Event()  #: something changed that a plan may answer
-        self.plan_rests_until = 0.0  #: monotonic seconds; see wake_rested()
-        database.doubted = self.wake.set
+        self.wake = asyncio.Event()  #: something changed, so that somebody may start
+        self.stirred = asyncio.Event()  #: something changed, so that those who wait may expect something else
+        self.plan_rests_until = self.outlook_rests_until = 0.0  #: monotonic seconds; see wake_rested()
+        self._front = Front()
+        database.doubted = self.stir
         self.fence: int | None = None  #: number of this leadership; None: standing by
         self._turn = asyncio.Lock()
 
@@ -109,15 +111,21 @@ class Manager:
     def changed(self, *jobs: int) -> None:
         """Tell readers of these jobs and of the queue, and let the planner look again."""
         self.changes.publish(QUEUE, *jobs)
+        self.stir()
+
+    def stir(self) -> None:
+        """Let the planner look again at once."""
         self.wake.set()
+        self.stirred.set()
 
     def wake_rested(self) -> None:
         """Let the planner look again, after its rest: others' work changes what is free many times a second."""
-        rest = self.plan_rests_until - time.monotonic()
-        if rest > 0:
-            asyncio.get_running_loop().call_later(rest, self.wake.set)
-        else:
-            self.wake.set()
+        loop, now = asyncio.get_running_loop(), time.monotonic()
+        for event, rests_until in ((self.wake, self.plan_rests_until), (self.stirred, self.outlook_rests_until)):
+            if rests_until > now:
+                loop.call_later(rests_until - now, event.set)
+            else:
+                event.set()
 
     @asynccontextmanager
     async def _my_turn(self) -> AsyncIterator[None]:
@@ -301,7 +309,7 @@ class Manager:
         self.room.marks[name] = mark
         log.info("node %s %s by %s: %r", name, "drained" if drained else "taken back", by, note)
         self.changes.publish(NODES)
-        self.wake.set()
+        self.stir()
         return mark
 
     def departed(self) -> tuple[str, ...]:
@@ -320,14 +328,33 @@ class Manager:
 
     def snapshot(self) -> Snapshot:
         """What a plan may look at."""
+        now = self.clock()
         return Snapshot(
-            nodes=tuple(_marked(node, self.room.marks.get(node.name)) for node in self.room.nodes),
-            jobs=tuple(self._eligible(job, now=self.clock()) for job in self.queue.jobs.values()),
+            nodes=self._nodes(),
+            jobs=tuple(self._eligible(job, now=now) for job in self.queue.jobs.values()),
             limits=self.policy.limits,
             unknown=self.problem(),
         )
 
+    def ahead(self) -> Ahead:
+        """Whom a plan would admit now."""
+        if self.problem():
+            return Ahead()
+        now = self.clock()
+        return self._front.ahead(
+            nodes=self._nodes(),
+            holding=self.queue.holding(),
+            line=(self._eligible(job, now=now) for job in self.queue.waiting()),
+            limits=self.policy.limits,
+            now=now,
+        )
+
+    def _nodes(self) -> tuple[Node, ...]:
+        return tuple(_marked(node, self.room.marks.get(node.name)) for node in self.room.nodes)
+
     def _eligible(self, job: Job, *, now: float) -> Job:
+        if not job.not_before and job.id not in self.absent:
+            return job  # nearly all: a copy of each of thousands would hold up everybody
         not_before = decisions.not_before(job, now=now, retry_delay=self.policy.retry_delay)
         return replace(job, not_before=max(not_before, now + ABSENT_AGAIN_S if job.id in self.absent else 0.0))
 
@@ -338,7 +365,7 @@ class Manager:
             self.hub_problem = problem
             log.warning("Hub: %s", problem) if problem else log.info("Hub: connected")
             self.changes.publish(HEALTH, QUEUE)
-            self.wake.set()
+            self.stir()
 
 
 def _marked(node: Node, mark: NodeMark | None) -> Node:

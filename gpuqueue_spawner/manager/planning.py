@@ -1,7 +1,7 @@
-"""Plan when something changed, and admit whom the plan admits.
+"""Admit whom a plan would admit, as soon as something changed.
 
-Knows when to plan and what to do when the world moved meanwhile. What a plan is: scheduling/planner.py, which runs in a
-thread, one plan at a time: the event loop only talks.
+Knows when to look and what to do when the world moved meanwhile. Who is next: scheduling/front.py, which looks at the
+front of the line only, so that nobody waits for a plan of thousands. What those behind are told: outlook.py.
 """
 
 from __future__ import annotations
@@ -11,26 +11,26 @@ import logging
 import time
 from contextlib import suppress
 
-from ..scheduling import Admit, Snapshot, plan
+from ..scheduling import Admit
 from ..store import DeviceTaken, StoreUnavailable
 from . import decisions
-from .changes import QUEUE
 from .manager import Manager
+from .outlook import outlook_once
 
 log = logging.getLogger("gpuqueue")
 
 REPLAN_S = 30.0  # every change wakes the planner; a missed one costs a user at most this
-REST, REST_MAX_S = 12, 5.0  # times as long as a plan took; what jobs do wakes the planner at once all the same
+REST, REST_MAX_S = 12, 1.0  # times as long as a look took; what jobs do wakes the planner at once all the same
 AGAIN_S = 1.0  # after a database fault: long enough not to hammer it, short enough that nobody notices
 
 
 async def plan_loop(manager: Manager) -> None:
-    """Plan until cancelled."""
+    """Admit until cancelled."""
     while True:
         manager.wake.clear()  # before the pass: a change during it starts another
         begun = time.monotonic()
         try:
-            pause = await plan_once(manager)
+            pause = await admit_once(manager)
             took = time.monotonic() - begun
             manager.plan_rests_until = begun + took + min(REST_MAX_S, REST * took)
         except StoreUnavailable as error:
@@ -42,19 +42,22 @@ async def plan_loop(manager: Manager) -> None:
                 await manager.wake.wait()
 
 
-async def plan_once(manager: Manager) -> float:
-    """One pass: plan, admit, tell. Returns the seconds until the next pass is due if nothing changes."""
+async def plan_once(manager: Manager) -> None:
+    """Admit, then tell everybody else."""
+    await admit_once(manager)
+    await outlook_once(manager)
+
+
+async def admit_once(manager: Manager) -> float:
+    """Admit whose turn it is. Returns the seconds until the next pass is due if nothing changes."""
     await manager.sure()
-    snapshot = manager.snapshot()
-    now = manager.clock()
-    result = await asyncio.to_thread(plan, snapshot, now=now)
-    versions = {job.id: job.version for job in snapshot.jobs}
-    for admission in result.admissions:
+    ahead, now = manager.ahead(), manager.clock()
+    versions = {admission.job: manager.queue.jobs[admission.job].version for admission in ahead.admissions}
+    for admission in ahead.admissions:
         await _admit(manager, admission, version=versions[admission.job])
-    changed = manager.queue.stand(result.waits, now=now)
-    if changed:
-        manager.changes.publish(QUEUE, *changed)
-    return AGAIN_S if manager.db.problem else _next_due(snapshot, now=now)
+    if manager.db.problem:
+        return AGAIN_S
+    return REPLAN_S if ahead.due is None else min(REPLAN_S, max(0.05, ahead.due - now))
 
 
 async def _admit(manager: Manager, admission: Admit, *, version: int) -> None:
@@ -63,16 +66,10 @@ async def _admit(manager: Manager, admission: Admit, *, version: int) -> None:
             admission.job,
             lambda job: decisions.admit(job, admission.placement, version=version, now=manager.clock()),
         )
-    except KeyError:  # it ended while the plan was made
+    except KeyError:  # it ended meanwhile
         pass
     except DeviceTaken as error:
         # The database refuses a GPU promised twice; memory was wrong, so it is read anew before the next plan.
         log.error("planning: %s", error)
         manager.db.doubt = True
-        manager.wake.set()
-
-
-def _next_due(snapshot: Snapshot, *, now: float) -> float:
-    """A job that waits for a moment is planned at that moment."""
-    moments = [job.not_before - now for job in snapshot.jobs if job.waiting and job.not_before > now]
-    return max(0.05, min([REPLAN_S, *moments]))
+        manager.stir()

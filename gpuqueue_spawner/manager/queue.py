@@ -5,11 +5,12 @@ Knows records. Who writes: manager.py, after the database said yes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..model import Job
-from ..scheduling import Wait
+from ..scheduling import Wait, first_come
 
 REMEMBER = 500
 
@@ -33,10 +34,12 @@ class Queue:
     ended: dict[int, Job] = field(default_factory=dict)  #: what ended last, so that its readers need no database
     _ids: dict[str, int] = field(init=False)
     _holding: set[int] = field(init=False)  # asked for often, and few beside thousands that wait
+    _waiting: list[tuple[float, int]] = field(init=False)  # those that wait as first_come sorts them, ids last
 
     def __post_init__(self) -> None:
         self._ids = {job.key: job.id for job in self.jobs.values()}
         self._holding = {job.id for job in self.jobs.values() if job.holding}
+        self._waiting = sorted(first_come(job) for job in self.jobs.values() if job.waiting)
 
     def renewed(self, jobs: Iterable[Job]) -> Queue:
         """The same queue with what the store has open now."""
@@ -46,6 +49,7 @@ class Queue:
 
     def put(self, job: Job) -> None:
         """Take over a job as the database confirmed it."""
+        self._line_up(self.jobs.get(job.id), job)
         self._ids[job.key] = job.id
         (self._holding.add if job.holding else self._holding.discard)(job.id)
         if job.open:
@@ -57,6 +61,12 @@ class Queue:
                 del self._ids[self.ended.pop(min(self.ended)).key]
         if not job.waiting:
             self.standings.pop(job.id, None)
+
+    def _line_up(self, before: Job | None, after: Job) -> None:
+        if before is not None and before.waiting:
+            del self._waiting[bisect_left(self._waiting, first_come(before))]
+        if after.waiting:
+            insort(self._waiting, first_come(after))
 
     def of_server(self, user: str, server: str) -> Job | None:
         """The open job of one server of one user."""
@@ -71,12 +81,20 @@ class Queue:
         """Jobs that hold GPUs or a share of a node, by id."""
         return tuple(self.jobs[id] for id in sorted(self._holding))
 
+    def waiting(self) -> Iterator[Job]:
+        """Jobs that wait, in the order of the queue; to be used up before anything moves."""
+        return (self.jobs[id] for _, id in self._waiting)
+
     def stand(self, waits: Mapping[int, Wait], *, now: float) -> frozenset[int]:
-        """Take over what a plan said; returns the jobs for which something changed that people see."""
+        """Take over what a plan said; returns the jobs for which something changed that people see.
+
+        Who was admitted or ended while it was made has no place any more.
+        """
         self.line = tuple(
             self.jobs[id].resources.gpu_count if id in self.jobs else 0
             for id, _ in sorted(waits.items(), key=lambda item: item[1].place)
         )
+        waits = {id: wait for id, wait in waits.items() if (job := self.jobs.get(id)) is not None and job.waiting}
         changed = set()
         for id, wait in waits.items():
             before = self.standings.get(id)

@@ -104,7 +104,7 @@ class Resume:
         absent = frozenset(id for id, patience in self._patience.items() if now - patience.since > ABSENT_S)
         if absent != self.manager.absent:
             self.manager.absent = absent
-            self.manager.wake.set()
+            self.manager.stir()
         due = [
             job
             for job in unheld

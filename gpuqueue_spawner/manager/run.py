@@ -20,6 +20,7 @@ from .hubs import Hubs
 from .launching import Launching
 from .leases import lease_loop
 from .manager import Manager
+from .outlook import outlook_loop
 from .planning import plan_loop
 from .resume import Resume
 from .watching import Watch
@@ -76,6 +77,7 @@ class Office:
                 tasks.create_task(leadership.renew(self.manager.db, fence), name="leader lease")
                 tasks.create_task(self.watch.run(), name="watch")
                 tasks.create_task(plan_loop(self.manager), name="planner")
+                tasks.create_task(outlook_loop(self.manager), name="outlook")
                 tasks.create_task(self.ending.run(), name="ending")
                 tasks.create_task(self.resume.run(), name="resume")
                 tasks.create_task(lease_loop(self.manager), name="leases")

@@ -24,7 +24,11 @@ class Shelves:
         self._by_gpus: dict[str, list[tuple[int, str]]] = {}  # resource name: (free GPUs, server)
         self._by_size: list[tuple[bool, int, int, str]] = []  # (has GPUs, free CPUs, free memory, server)
         for server in self._servers.values():
-            self.put(server)
+            self._by_size.append(_size(server))
+            for name, slots in server.free.items():
+                self._by_gpus.setdefault(name, []).append((len(slots), server.name))
+        for shelf in (self._by_size, *self._by_gpus.values()):
+            shelf.sort()  # type: ignore[attr-defined]
 
     def put(self, server: Server) -> None:
         """Sort it in by what is free now."""

@@ -9,7 +9,7 @@ import asyncio
 import json
 import logging
 import time
-from heapq import nsmallest
+from collections.abc import Iterable
 from typing import Any
 
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
@@ -26,7 +26,7 @@ log = logging.getLogger("gpuqueue")
 
 BEAT_S = 5.0
 SILENCE_S = 15.0
-PORTION = 100  # jobs told in one go, before others get a turn: when one starts, the places of thousands change
+PORTION = 20  # jobs told in one go, before others get a turn: when one starts, the places of thousands change
 
 
 class Silent(Exception):
@@ -46,6 +46,8 @@ class Stream(WebSocketHandler, SpawnerHandler):
         self._changes: Subscription | None = None
         self._said: frozenset[str] = frozenset()  # the jobs that it says it holds
         self._told: dict[str, dict[str, Any]] = {}  # what it was told last of each
+        self._keys: dict[int, str] = {}  # of jobs by id: one may end in the database without this process seeing it
+        self._fresh: set[str] = set()  # it says since the last look that it holds them
         self._heard = 0.0  # monotonic seconds, when it last said anything
 
     def check_origin(self, origin: str) -> bool:
@@ -96,18 +98,28 @@ class Stream(WebSocketHandler, SpawnerHandler):
         """Every job it holds once, then each change of one of them; whose turn has come is told first."""
         with self.manager.changes.subscribe() as changes:
             self._changes = changes
-            due = self._said
+            due = self._in_turn(self._said)  # the next one last
             while True:
-                portion = nsmallest(PORTION, due, key=self._urgency)
+                portion = [due.pop() for _ in range(min(PORTION, len(due)))]
                 ends = records.releases(self.manager) if portion else []
                 for key in portion:
                     await self._tell_job(key, ends)
-                due = due.difference(portion)
                 await asyncio.sleep(0)
-                dirty = changes.so_far() if due else await changes.next()
-                # By the ids it was told: a job may have ended in the database without this process having seen it.
-                moved = {key for key, view in self._told.items() if view.get("id") in dirty} if dirty else set()
-                due = self._said & (due | moved | (self._said - self._told.keys()))
+                news = self._news(changes.so_far() if due else await changes.next())
+                if news:
+                    due = [key for key in due if key in self._said and key not in news] + self._in_turn(news)
+
+    def _news(self, dirty: Iterable[str | int]) -> set[str]:
+        """Who of those that it holds is to be told anew."""
+        found = self._fresh | {self._keys[id] for id in dirty if isinstance(id, int) and id in self._keys}
+        self._fresh = set()
+        return found & self._said
+
+    def _in_turn(self, keys: Iterable[str]) -> list[str]:
+        for key in keys:
+            if (job := self.manager.queue.of_key(key)) is not None:
+                self._keys[job.id] = key
+        return sorted(keys, key=self._urgency, reverse=True)
 
     def _urgency(self, key: str) -> tuple[bool, int, str]:
         """Who holds GPUs and does not know it yet comes first, then the front of the line."""
@@ -120,7 +132,9 @@ class Stream(WebSocketHandler, SpawnerHandler):
     def _holds(self, holds: frozenset[str]) -> None:
         """A Hub drops what it is told of a job before it knows that it holds it: such a job is told anew."""
         for key in holds ^ self._said:
-            self._told.pop(key, None)
+            if (id := self._told.pop(key, {}).get("id")) is not None:
+                self._keys.pop(id, None)
+        self._fresh |= holds - self._said
         self._said = holds
         if self._link is not None:
             self.office.hubs.holds(self._link, holds)
@@ -132,6 +146,7 @@ class Stream(WebSocketHandler, SpawnerHandler):
         if job is None:  # after a restored backup: the Hub asks again by itself
             self._told[key] = {}
             return
+        self._keys[job.id] = key
         view = records.for_spawner(self.manager, job, ends=ends)
         if self._told.get(key) != view:
             self._told[key] = view

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from gpuqueue_spawner.manager.queue import Queue
 from gpuqueue_spawner.model import State
+from gpuqueue_spawner.scheduling import Limits, Snapshot, plan
 from tests.unit.service.builders import job
 
 
@@ -24,3 +25,32 @@ def test_who_holds_is_known_whatever_happened(before: list[State], moves: list[t
         queue.put(replace(job(id), state=state))
 
     assert queue.holding() == tuple(each for _, each in sorted(queue.jobs.items()) if each.holding)
+
+
+@given(
+    before=st.lists(st.tuples(st.sampled_from(State), st.integers(0, 3)), max_size=6),
+    moves=st.lists(st.tuples(st.integers(1, 6), st.sampled_from(State), st.integers(0, 3))),
+)
+def test_the_line_is_in_order_whatever_happened(
+    before: list[tuple[State, int]], moves: list[tuple[int, State, int]]
+) -> None:
+    """Also where a job got another place, came back to its own, or waits no more."""
+    jobs = {id: replace(job(id, state=state), queued=float(at)) for id, (state, at) in enumerate(before, 1)}
+    queue = Queue(jobs={id: each for id, each in jobs.items() if each.open})
+
+    for id, state, at in moves:
+        queue.put(replace(job(id), state=state, queued=float(at)))
+
+    waiting = [each for each in queue.jobs.values() if each.waiting]
+    assert [*queue.waiting()] == sorted(waiting, key=lambda each: (each.queued, each.id))
+
+
+def test_who_was_admitted_while_a_plan_was_made_gets_no_place_by_it() -> None:
+    """A plan of thousands takes longer than an admission."""
+    queue = Queue(jobs={id: job(id, state=State.QUEUED) for id in (1, 2)})
+    made = plan(Snapshot(nodes=(), jobs=tuple(queue.jobs.values()), limits=Limits()), now=0.0)
+
+    queue.put(replace(job(1), state=State.ADMITTED))
+    changed = queue.stand(made.waits, now=0.0)
+
+    assert {*queue.standings} == {2} == {*changed}
