@@ -12,10 +12,16 @@ from dataclasses import dataclass, field, replace
 
 from ..capacity import Mark, Observation, Pod, Trace
 from ..model import Device, Job, Node, State
+from ..model.kept import Kept
 
 UNKNOWN_SERVER = "a running server that this queue does not know"
 OTHERS = "something else in the cluster"
 BROKEN = "does not work, says its node"
+
+
+#: A node; which devices are taken by nobody knows whom, and held by jobs; the pods that run there out of place.
+Question = tuple[Node, frozenset[str], frozenset[str], tuple[Pod, ...]]
+NOTHING: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +50,16 @@ def strays(observation: Observation, holding: Iterable[Job]) -> tuple[Stray, ...
     )
 
 
-def room(observation: Observation, holding: Collection[Job]) -> tuple[Node, ...]:
+def room(
+    observation: Observation, holding: Collection[Job], *, kept: Kept[Question, Node] | None = None
+) -> tuple[Node, ...]:
     """The nodes, with what others use taken out of what may be given.
 
     Others are those outside the queue, strays, and pods that run elsewhere than where their job has its place: what an
     earlier launch left on a node that died. Where only the number of GPUs is known that they use, or that do not work,
     those count that no job holds, the highest first.
+
+    :param kept: of earlier looks: a node on which nothing changed is the same record again.
     """
     homes = {job.key: job.placement.node for job in holding if job.placement and job.state is not State.ADMITTED}
     held: dict[str, set[str]] = {}  # by node: in a cluster the devices of each node have the same names
@@ -60,17 +70,22 @@ def room(observation: Observation, holding: Collection[Job]) -> tuple[Node, ...]
     loose: dict[str, list[Pod]] = {}
     for pod in _out_of_place(observation.jobs, homes):
         loose.setdefault(pod.node, []).append(pod)
-    return tuple(_without(node, taken, held.get(node.name, ()), loose.get(node.name, ())) for node in observation.nodes)
+    there = {name: frozenset(devices) for name, devices in held.items()}
+    questions = (
+        (node.name, (node, taken, there.get(node.name, NOTHING), tuple(loose.get(node.name, ()))))
+        for node in observation.nodes
+    )
+    return (kept or Kept()).answers(questions, _without)
 
 
-def _taken(observation: Observation, holding: Collection[Job]) -> set[str]:
+def _taken(observation: Observation, holding: Collection[Job]) -> frozenset[str]:
     """Devices that processes name as theirs, and that no job of theirs holds."""
     taken = {device for stray in strays(observation, holding) for device in stray.devices}
     for job in holding:
         if job.state is not State.ADMITTED:  # of a restored backup: launched anew since, and elsewhere
             given = job.placement.devices if job.placement else ()
             taken |= {*observation.marked.get(job.key, Mark(launch=0)).devices} - {*given}
-    return taken
+    return frozenset(taken)
 
 
 def _out_of_place(jobs: Mapping[str, tuple[Trace, ...]], homes: Mapping[str, str]) -> Iterable[Pod]:
@@ -80,7 +95,8 @@ def _out_of_place(jobs: Mapping[str, tuple[Trace, ...]], homes: Mapping[str, str
                 yield trace
 
 
-def _without(node: Node, taken: Collection[str], held: Collection[str], loose: Iterable[Pod]) -> Node:
+def _without(question: Question) -> Node:
+    node, taken, held, loose = question
     used = sum((pod.resources for pod in loose), node.used)
     broken, left = Counter(node.broken.gpus), Counter(used.gpus)
 

@@ -16,13 +16,14 @@ from dataclasses import dataclass, replace
 
 from ..capacity import Capacity, CapacityUnavailable, Mark, Observation, Process, Trace
 from ..model import Cause, Fate, InvalidTransition, Job, Node, Placement, State
+from ..model.kept import Kept
 from ..store import StoreUnavailable
 from . import decisions
 from .changes import NODES
 from .decisions import Change
 from .finding import Running
 from .manager import Manager, Room
-from .strays import Stray, room, strays
+from .strays import Question, Stray, room, strays
 from .threads import OneThread
 
 log = logging.getLogger("gpuqueue")
@@ -70,6 +71,7 @@ class Watch:
         self._thread = OneThread("capacity")
         self._rests_until = clock()  # see _changed()
         self._seen = clock()  #: when the last good look began
+        self._kept: Kept[Question, Node] = Kept()
         self._seen_traces: Mapping[str, tuple[Trace, ...]] = {}
         self._seen_marks: Mapping[str, Mark] = {}
         self._seen_fates: Mapping[tuple[str, int], Fate] = {}
@@ -195,7 +197,7 @@ class Watch:
         holding = [*self.manager.queue.holding()]
         self.strays = strays(observation, holding)
         self.manager.room.seen = self.manager.clock()
-        self._show(nodes=room(observation, holding))
+        self._show(nodes=room(observation, holding, kept=self._kept))
 
     def _show(self, *, nodes: tuple[Node, ...] | None = None, unknown: str = "") -> None:
         room = self.manager.room

@@ -12,9 +12,11 @@ from typing import Any
 
 from traitlets import Bool, Float, List, TraitError, Unicode, validate
 
+from ...model import Node
+from ...model.kept import Kept
 from ...model.pods import INSTANCE, KEY
 from ..base import Capacity, CapacityUnavailable, Observation
-from .cluster import NOT_READY, SeenNode, SeenPod, lost, observation, seen_node, seen_pod
+from .cluster import NOT_READY, Question, SeenNode, SeenPod, lost, observation, seen_node, seen_pod
 from .cordons import patches
 from .fates import Fates
 from .reflector import Api, ApiError, Kind, Reflector
@@ -97,6 +99,7 @@ class KubernetesCapacity(Capacity):
         self._nodes: Reflector[SeenNode] = Reflector(self.api, Kind.NODES, seen_node, changed=self._tell)
         self._pods: Reflector[SeenPod] = Reflector(self.api, Kind.PODS, self._read, left=self._left, changed=self._tell)
         self._fates = Fates(self.instance)
+        self._kept: Kept[Question, Node] = Kept()
         self._following = False
         self._uncordoned = ""  # why drained nodes are not cordoned, in words
         self._lock = threading.Lock()
@@ -139,6 +142,7 @@ class KubernetesCapacity(Capacity):
             instance=self.instance,
             tolerated=self.tolerated_taints,
             fates=self._fates.known(),
+            kept=self._kept,
         )
 
     def adopt(self, key: str, **claim: Any) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 
 from ...model import Device, Fate, Node, Resources, Taint, pod_fate
 from ...model.fates import ENDED
+from ...model.kept import Kept
 from ...model.pods import INSTANCE, KEY, LAUNCH, as_resources, pod_resources
 from ...model.resources import InvalidResources
 from ..base import Observation, Pod
@@ -105,6 +106,10 @@ def seen_pod(document: Mapping[str, Any], *, gone: bool = False) -> SeenPod:
     )
 
 
+#: A node, the pods of others on it, and the keys of taints that keep no pod out.
+Question = tuple[SeenNode, list[SeenPod], frozenset[str]]
+
+
 def observation(
     nodes: Iterable[SeenNode],
     pods: Iterable[SeenPod],
@@ -112,26 +117,30 @@ def observation(
     instance: str,
     tolerated: Iterable[str] = (),
     fates: Mapping[tuple[str, int], Fate] | None = None,
+    kept: Kept[Question, Node] | None = None,
 ) -> Observation:
     """What may be given out, and the pods of each job.
 
     :param instance: of this installation; the pods of others are others'.
     :param tolerated: keys of taints that keep no pod out.
     :param fates: what became of pods, by job key and launch.
+    :param kept: of earlier ones: a node on which nothing changed is the same record again.
     """
     seen = [*nodes]
     well = {each.name for each in seen if each.closed != NOT_READY}
-    used: dict[str, Sum] = {}
+    others: dict[str, list[SeenPod]] = {}
     ours: dict[str, list[Pod]] = {}
     for pod in pods:
         if pod.ended:
             continue
-        if pod.instance == instance and pod.key:
+        if pod.key and pod.instance == instance:
             ours.setdefault(pod.key, []).append(_of_job(pod, lost=lost(pod, well)))
         elif node := pod.node or pod.nominated:
-            used.setdefault(node, Sum()).add(pod.resources)
+            others.setdefault(node, []).append(pod)
+    overlooked = frozenset(tolerated)
+    questions = ((each.name, (each, others.get(each.name, []), overlooked)) for each in seen)
     return Observation(
-        nodes=tuple(_node(each, used.get(each.name, Sum()).resources, frozenset(tolerated)) for each in seen),
+        nodes=(kept or Kept()).answers(questions, _node),
         jobs={key: tuple(each) for key, each in ours.items()},
         fates=fates or {},
     )
@@ -176,13 +185,17 @@ def _of_job(pod: SeenPod, *, lost: bool) -> Pod:
     )
 
 
-def _node(seen: SeenNode, used: Resources, tolerated: frozenset[str]) -> Node:
+def _node(question: Question) -> Node:
+    seen, pods, tolerated = question
+    used = Sum()
+    for pod in pods:
+        used.add(pod.resources)
     taints = tuple(taint for taint in seen.taints if taint.key not in tolerated)
     tainted = f"tainted {', '.join(sorted({taint.key for taint in taints}))}" if taints else ""
     return Node(
         name=seen.name,
         allocatable=seen.allocatable,
-        used=used,
+        used=used.resources,
         broken=seen.broken,
         devices=_devices(tuple(seen.allocatable.gpus.items()), seen.model),
         drained=bool(seen.closed),
