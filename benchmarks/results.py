@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import json
 import math
 import os
@@ -33,12 +34,13 @@ def quantile(ordered: Sequence[float], share: float) -> float:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
-def keep(what: str, figures: dict[str, Any]) -> Path:
-    """Write a run down, and print it."""
+def keep(what: str, figures: dict[str, Any], *, folder: Path = FOLDER) -> Path:
+    """Write a run down, beside earlier ones of the day, and print it."""
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    path = FOLDER / f"{today}-{what}.json"
-    path.parent.mkdir(exist_ok=True)
     text = json.dumps({"date": today, "machine": machine(), "commit": commit(), "figures": figures}, indent=2)
+    folder.mkdir(exist_ok=True)
+    names = itertools.chain([what], (f"{what}-{number}" for number in itertools.count(2)))
+    path = next(path for name in names if not (path := folder / f"{today}-{name}.json").exists())
     path.write_text(text + "\n")
     print(f"{path.name}\n{text}", flush=True)
     return path
@@ -53,6 +55,7 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "memory_gib": round(memory / 2**20, 1),
         "load_before": round(LOAD, 2),
+        "load_after": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
         "kernel": platform.release(),
     }
@@ -70,4 +73,4 @@ def _lines(path: str) -> list[str]:
     return Path(path).read_text().splitlines()
 
 
-LOAD = os.getloadavg()[0]  #: of the last minute, before anything was started
+LOAD = os.getloadavg()[0]  #: processes that ran or waited for a core in the last minute, before anything was started

@@ -44,6 +44,8 @@ from .views.frame import Site
 
 log = logging.getLogger("gpuqueue")
 
+SWITCH_S = 0.001  # a plan of thousands in its thread lets the event loop go on after this; Python's 5 ms add up
+
 
 class ManagerApp(Application):
     """The queue manager: keeps the queue, admits whom the planner admits, serves pages and API."""
@@ -234,6 +236,7 @@ class ManagerApp(Application):
             _refuse(f"ManagerApp.data_dir is {self.data_dir!r}, which cannot be used: {error.strerror}")
         except TraitError as error:
             _refuse(error)
+        sys.setswitchinterval(SWITCH_S)
         asyncio.run(self._run(policy, capacity))
 
     async def _run(self, policy: Policy, capacity: Capacity) -> None:
