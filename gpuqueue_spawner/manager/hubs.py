@@ -88,3 +88,7 @@ class Hubs:
     def held(self, key: str) -> bool:
         """Whether a connected Hub waits for this job in a start()."""
         return any(key in link.holds for link in self._links)
+
+    def held_keys(self) -> frozenset[str]:
+        """Every job that a connected Hub waits for in a start()."""
+        return frozenset().union(*(link.holds for link in self._links))

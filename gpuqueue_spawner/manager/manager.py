@@ -180,8 +180,8 @@ class Manager:
         if new.lease > (most := self.policy.max_lease):
             words = f"{new.lease / 3600:g} h is longer than the {most / 3600:g} h that are allowed"
             raise OverLimit("lease", words, field="lease", value=new.lease, allowed=f"at most {most:g} seconds")
-        others = (job for job in self.queue.jobs.values() if instead is None or job.id != instead.id)
-        waiting = sum(job.user == new.user and job.waiting for job in others)
+        others = (job for job in self.queue.of_user(new.user) if instead is None or job.id != instead.id)
+        waiting = sum(job.waiting for job in others)
         if (limit := self.policy.queued_jobs) and waiting >= limit:
             words = f"{new.user} has {waiting} requests waiting; {limit} are allowed"
             raise OverLimit("queued-jobs", words, field="queued_jobs", value=waiting + 1, allowed=f"at most {limit}")

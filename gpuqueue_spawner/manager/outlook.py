@@ -22,7 +22,7 @@ REPLAN_S = 30.0  # every change stirs; a missed one leaves an estimate wrong for
 #: Times as long as the last plan took, and seconds at most: before the next one, so that who starts now starts first...
 SETTLE, SETTLE_MAX_S = 1, 0.3
 CALM, CALM_MAX_S = 3, 1.0  # ...after it, whatever happens...
-REST, REST_MAX_S = 12, 5.0  # ...and where only others' work changed what is free
+REST, REST_MAX_S = 20, 10.0  # ...and where only others' work changed what is free
 AGAIN_S = 1.0  # after a database fault
 
 

@@ -20,7 +20,8 @@ from .outlook import outlook_once
 log = logging.getLogger("gpuqueue")
 
 REPLAN_S = 30.0  # every change wakes the planner; a missed one costs a user at most this
-REST, REST_MAX_S = 12, 1.0  # times as long as a look took; what jobs do wakes the planner at once all the same
+#: Times as long as a look at the front took, and seconds; then what others' work changes counts. What jobs do, at once.
+REST, REST_MIN_S, REST_MAX_S = 12, 0.1, 1.0
 AGAIN_S = 1.0  # after a database fault: long enough not to hammer it, short enough that nobody notices
 
 
@@ -28,11 +29,8 @@ async def plan_loop(manager: Manager) -> None:
     """Admit until cancelled."""
     while True:
         manager.wake.clear()  # before the pass: a change during it starts another
-        begun = time.monotonic()
         try:
             pause = await admit_once(manager)
-            took = time.monotonic() - begun
-            manager.plan_rests_until = begun + took + min(REST_MAX_S, REST * took)
         except StoreUnavailable as error:
             log.warning("planning: %s", error)
             await asyncio.sleep(AGAIN_S)  # not until woken: each fault wakes
@@ -51,7 +49,10 @@ async def plan_once(manager: Manager) -> None:
 async def admit_once(manager: Manager) -> float:
     """Admit whose turn it is. Returns the seconds until the next pass is due if nothing changes."""
     await manager.sure()
+    begun = time.monotonic()
     ahead, now = manager.ahead(), manager.clock()
+    took = time.monotonic() - begun
+    manager.plan_rests_until = begun + took + min(REST_MAX_S, max(REST_MIN_S, REST * took))
     versions = {admission.job: manager.queue.jobs[admission.job].version for admission in ahead.admissions}
     for admission in ahead.admissions:
         await _admit(manager, admission, version=versions[admission.job])

@@ -33,11 +33,15 @@ class Queue:
     line: tuple[int, ...] = ()  #: GPUs of those that wait, by place
     ended: dict[int, Job] = field(default_factory=dict)  #: what ended last, so that its readers need no database
     _ids: dict[str, int] = field(init=False)
+    _users: dict[str, set[int]] = field(init=False)  # pages of thousands ask for their own
     _holding: set[int] = field(init=False)  # asked for often, and few beside thousands that wait
     _waiting: list[tuple[float, int]] = field(init=False)  # those that wait as first_come sorts them, ids last
 
     def __post_init__(self) -> None:
         self._ids = {job.key: job.id for job in self.jobs.values()}
+        self._users = {}
+        for job in self.jobs.values():
+            self._users.setdefault(job.user, set()).add(job.id)
         self._holding = {job.id for job in self.jobs.values() if job.holding}
         self._waiting = sorted(first_come(job) for job in self.jobs.values() if job.waiting)
 
@@ -54,8 +58,9 @@ class Queue:
         (self._holding.add if job.holding else self._holding.discard)(job.id)
         if job.open:
             self.jobs[job.id] = job
+            self._users.setdefault(job.user, set()).add(job.id)
         else:
-            self.jobs.pop(job.id, None)
+            self._leave(job)
             self.ended[job.id] = job
             if len(self.ended) > REMEMBER:
                 del self._ids[self.ended.pop(min(self.ended)).key]
@@ -68,9 +73,19 @@ class Queue:
         if after.waiting:
             insort(self._waiting, first_come(after))
 
+    def _leave(self, job: Job) -> None:
+        if self.jobs.pop(job.id, None) is not None:
+            self._users[job.user].discard(job.id)
+            if not self._users[job.user]:
+                del self._users[job.user]
+
+    def of_user(self, user: str) -> tuple[Job, ...]:
+        """The open jobs of one user, by id."""
+        return tuple(self.jobs[id] for id in sorted(self._users.get(user, ())))
+
     def of_server(self, user: str, server: str) -> Job | None:
         """The open job of one server of one user."""
-        return next((job for job in self.jobs.values() if job.user == user and job.server == server), None)
+        return next((job for job in self.of_user(user) if job.server == server), None)
 
     def of_key(self, key: str) -> Job | None:
         """The job whose processes carry this key, open or ended lately."""

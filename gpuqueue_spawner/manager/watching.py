@@ -30,7 +30,7 @@ log = logging.getLogger("gpuqueue")
 
 LOOK_S = 1.0  # how long a GPU may stay unused after its last process ended
 LIMIT_S = 10.0  # a driver that hangs answers later or never
-REST = 12  # times as long as a look took nobody looks again, when many changes come that no job waits for
+REST, REST_MIN_S = 12, 0.1  # times as long as a look took, and seconds: then others' next change is looked at
 MAX_AGE_S = 15.0  # older than this, nobody is admitted on the strength of it
 LOST_S = 10.0  # a cluster that was away calls its nodes dead for a moment, until it has heard of them again
 SEES_S = 3.0  # the cluster tells everybody of a pod's end at about the same time; who asks waits for 5 s
@@ -92,7 +92,8 @@ class Watch:
                 if remembered:
                     begun = self._clock()
                     await self.look()
-                    self._rests_until = self._clock() + min(self._look_s, REST * (self._clock() - begun))
+                    rest = max(REST_MIN_S, REST * (self._clock() - begun))
+                    self._rests_until = self._clock() + min(self._look_s, rest)
             except StoreUnavailable as error:
                 log.warning("watching: %s", error)
             with suppress(TimeoutError):
@@ -102,7 +103,8 @@ class Watch:
     def _changed(self) -> None:
         """Look at once where a job is on its way out, else after a rest: in a large cluster something always changes.
 
-        A look takes as long as the cluster is large. The rest is never longer than a look would be waited for anyway.
+        What changes when it has rested is looked at at once too. The rest is never longer than a look would be waited
+        for anyway.
         """
         leaves = any(job.state is State.STOPPING for job in self.manager.queue.holding())
         rest = 0.0 if leaves else self._rests_until - self._clock()

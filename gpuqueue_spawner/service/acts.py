@@ -133,7 +133,7 @@ async def end_all(manager: Manager, reader: Reader, user: str, note: str) -> lis
     _may_administer(reader)
     now = manager.clock()
     ended = []
-    for job in [job for job in manager.queue.jobs.values() if job.user == user]:
+    for job in manager.queue.of_user(user):
         with suppress(KeyError):
             ended.append(
                 await manager.decide(job.id, lambda job: decisions.stop(job, now=now, by=reader.name, note=note))

@@ -112,7 +112,7 @@ async def availability(manager: Manager, asked: Asked) -> dict[str, Any]:
 
 def limits(manager: Manager, user: str) -> dict[str, Any]:
     """How much of each limit a user has used, and how much there is; null: no limit."""
-    own = [job for job in manager.queue.jobs.values() if job.user == user]
+    own = manager.queue.of_user(user)
     policy = manager.policy
     return {
         "queued_jobs": [sum(job.waiting for job in own), policy.queued_jobs or None],

@@ -19,7 +19,8 @@ class Jobs(ApiHandler):
         state = self.choice("state", "open", "ended")
         user = self._whose()
         if state == "open":
-            jobs = [job for _, job in sorted(self.manager.queue.jobs.items()) if user in (None, job.user)]
+            queue = self.manager.queue
+            jobs = [job for _, job in sorted(queue.jobs.items())] if user is None else [*queue.of_user(user)]
         else:
             since = self.manager.clock() - ENDED_DAYS * 86400
             jobs = list(await self.manager.ended(since=since, user=user, limit=LIMIT))

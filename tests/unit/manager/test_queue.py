@@ -45,6 +45,19 @@ def test_the_line_is_in_order_whatever_happened(
     assert [*queue.waiting()] == sorted(waiting, key=lambda each: (each.queued, each.id))
 
 
+@given(moves=st.lists(st.tuples(st.integers(1, 6), st.sampled_from(State))), renewed=st.booleans())
+def test_the_jobs_of_a_user_are_known_whatever_happened(moves: list[tuple[int, State]], renewed: bool) -> None:
+    """Those that are open, by id; whoever has none is forgotten."""
+    queue = Queue()
+    for id, state in moves:
+        queue.put(replace(job(id), state=state, user=f"user{id % 2}"))
+    if renewed:
+        queue = queue.renewed([*queue.jobs.values()])
+
+    for user in ("user0", "user1", "nobody"):
+        assert queue.of_user(user) == tuple(each for _, each in sorted(queue.jobs.items()) if each.user == user)
+
+
 def test_who_was_admitted_while_a_plan_was_made_gets_no_place_by_it() -> None:
     """A plan of thousands takes longer than an admission."""
     queue = Queue(jobs={id: job(id, state=State.QUEUED) for id in (1, 2)})
