@@ -11,6 +11,7 @@ import logging
 import time
 from contextlib import suppress
 
+from ..model import State
 from ..scheduling import Snapshot, plan
 from ..store import StoreUnavailable
 from .changes import QUEUE
@@ -19,10 +20,13 @@ from .manager import Manager
 log = logging.getLogger("gpuqueue")
 
 REPLAN_S = 30.0  # every change stirs; a missed one leaves an estimate wrong for at most this
-#: Times as long as the last plan took, and seconds at most: before the next one, so that who starts now starts first...
+# Each as many times as long as the last plan took, and seconds at most. Between a change and the next plan, so that who
+# starts by it starts first: a plan of thousands, and telling them, slows everything else...
 SETTLE, SETTLE_MAX_S = 1, 0.3
-CALM, CALM_MAX_S = 3, 1.0  # ...after it, whatever happens...
-REST, REST_MAX_S = 20, 10.0  # ...and where only others' work changed what is free
+LEAVING, LEAVING_MAX_S = 10, 2.0  # ...the same while a job is on its way out: once it is gone, it all changes again
+CALM, CALM_MAX_S = 3, 1.0  # after a plan, whatever happens
+REST, REST_MAX_S = 20, 10.0  # after a plan, where only others' work changes what is free
+LOOK_S = 0.05
 AGAIN_S = 1.0  # after a database fault
 
 
@@ -30,7 +34,7 @@ async def outlook_loop(manager: Manager) -> None:
     """Plan and tell until cancelled."""
     took = 0.0
     while True:
-        await asyncio.sleep(min(SETTLE_MAX_S, SETTLE * took))
+        await _settle(manager, took)
         manager.stirred.clear()  # before the pass: a change during it starts another
         begun = time.monotonic()
         try:
@@ -45,6 +49,15 @@ async def outlook_loop(manager: Manager) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(pause):
                 await manager.stirred.wait()
+
+
+async def _settle(manager: Manager, took: float) -> None:
+    begun = time.monotonic()
+    await asyncio.sleep(min(SETTLE_MAX_S, SETTLE * took))
+    while time.monotonic() - begun < min(LEAVING_MAX_S, LEAVING * took):
+        if not any(job.state is State.STOPPING for job in manager.queue.holding()):
+            return
+        await asyncio.sleep(LOOK_S)
 
 
 async def outlook_once(manager: Manager) -> float:
