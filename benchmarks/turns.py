@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.services.kubernetes.cluster import Cluster
+from tests.services.program import until
 from tests.services.site import Site
 from tests.services.visitor import Visitor
 
@@ -43,6 +44,7 @@ def measure(cluster: Cluster, api: Api, watched: Watched, *, waiting: int, count
         )
         for person in line:
             person.start("gpu8")
+            until(person.job, within=60, what=f"{person.name} is in line")  # the next one stands behind
         running = deque(line.popleft() for _ in range(NODES))
         for person in running:
             person.job_is("running", within=READY_S)
@@ -58,6 +60,7 @@ def measure(cluster: Cluster, api: Api, watched: Watched, *, waiting: int, count
             if not crowded:
                 leaver.no_job(within=60)
                 leaver.start("gpu8")
+                until(leaver.job, within=60, what=f"{leaver.name} is in line")
                 line.append(leaver)
     passed, trips = [each.passed for each in turns], [each.round_trip for each in turns]
     return {
