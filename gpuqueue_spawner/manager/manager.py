@@ -190,9 +190,8 @@ class Manager:
 
     def _may_fit(self, new: NewJob) -> None:
         # Who waits does not matter, only what there is; nor do taints, which may be gone tomorrow.
-        snapshot = self.snapshot()
-        nodes = tuple(replace(node, taints=()) for node in snapshot.nodes)
-        empty = replace(snapshot, nodes=nodes, jobs=(), unknown="")
+        nodes = tuple(replace(node, taints=()) if node.taints else node for node in self._nodes())
+        empty = Snapshot(nodes=nodes, jobs=(), limits=self.policy.limits)
         reason = trial(
             empty,
             user=new.user,
