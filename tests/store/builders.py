@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, text
@@ -12,6 +14,7 @@ from gpuqueue_spawner.model import End, Event, Job, NewJob, Placement, Resources
 from gpuqueue_spawner.model.resources import NVIDIA_GPU
 from gpuqueue_spawner.store import Store
 from gpuqueue_spawner.store.database import Database
+from gpuqueue_spawner.store.schema import MIGRATIONS
 
 _requests = itertools.count(1)
 
@@ -77,3 +80,32 @@ def everything(url: str) -> dict[str, list[tuple[Any, ...]]]:
     """Every row of every table, to show that nothing was written."""
     tables = ("leader", "jobs", "job_requests", "job_events", "held_devices", "node_marks", "usage_days")
     return {table: sorted(rows(url, f"SELECT * FROM {table}"), key=repr) for table in tables}  # noqa: S608
+
+
+def check_whole(store: Store, address: str) -> None:
+    """Jobs, stories and devices agree."""
+    holding = set()
+    for job in (*store.jobs.open(), *store.jobs.ended(since=0.0, limit=10_000)):
+        story = store.jobs.events(job.id)
+        assert [line.version for line in story] == list(range(1, job.version + 1)), story
+        assert story[-1].state is job.state, story
+        if job.holding and job.placement:
+            holding |= {(job.placement.node, device, job.id) for device in job.placement.devices}
+    assert set(held(address)) == holding
+
+
+def later_version(
+    folder: Path, work: str = 'op.add_column("jobs", sa.Column("colour", sa.Text, server_default="red"))'
+) -> Path:
+    """The steps of a later version, which has one more: a column that every job gets, unless it is to do other work."""
+    shutil.copytree(MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    newest = max((folder / "versions").glob("v*.py")).name[1:5]
+    step = [
+        "import sqlalchemy as sa",
+        "from alembic import op",
+        f'revision, down_revision = "9999", "{newest}"',
+        "def upgrade():",
+        f"    {work}",
+    ]
+    (folder / "versions" / "v9999_test.py").write_text("\n".join(step))
+    return folder

@@ -16,7 +16,7 @@ import pytest
 
 from gpuqueue_spawner.store import Store, StoreUnavailable
 
-from .builders import everything, held, lead, queued
+from .builders import check_whole, everything, lead, queued
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,18 +33,6 @@ def writer(address: str, fence: int, *inside: str) -> Iterator[subprocess.Popen[
         process.wait()
         assert process.stdout
         process.stdout.close()
-
-
-def check_whole(store: Store, address: str) -> None:
-    """Jobs, stories and devices agree."""
-    holding = set()
-    for job in (*store.jobs.open(), *store.jobs.ended(since=0.0, limit=10_000)):
-        story = store.jobs.events(job.id)
-        assert [line.version for line in story] == list(range(1, job.version + 1)), story
-        assert story[-1].state is job.state, story
-        if job.holding and job.placement:
-            holding |= {(job.placement.node, device, job.id) for device in job.placement.devices}
-    assert set(held(address)) == holding
 
 
 @pytest.mark.parametrize("round_", range(3))

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
+import datetime
 import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection
+from alembic.script import ScriptDirectory
+from sqlalchemy import Column, Connection, MetaData
 
-from gpuqueue_spawner.model import Constraints
+from gpuqueue_spawner.model import Constraints, Event
 from gpuqueue_spawner.store import InvalidDatabase, SchemaMismatch, Store, StoreUnavailable
 from gpuqueue_spawner.store.database import Database
 from gpuqueue_spawner.store.schema import MIGRATIONS, VERSIONS, Schema
@@ -21,32 +25,19 @@ from gpuqueue_spawner.store.tables import metadata
 from tests.services.database import DatabaseServer
 from tests.services.mariadb import MariaDB
 
-from .builders import everything, lead, queued, rows
+from .builders import everything, later_version, lead, on, queued, rows
 
 
 @pytest.fixture
 def next_version(tmp_path: Path) -> Path:
-    """The steps of a later version, which has one more: a column that every job gets."""
-    return _steps(tmp_path / "next", 'op.add_column("jobs", sa.Column("colour", sa.Text, server_default="red"))')
+    """The steps of a later version."""
+    return later_version(tmp_path / "next")
 
 
 @pytest.fixture
 def broken_version(tmp_path: Path) -> Path:
     """The steps of a later version whose last one fails in the middle."""
-    return _steps(tmp_path / "broken", 'op.drop_table("usage_days")\n    op.execute("SELECT * FROM nowhere")')
-
-
-def _steps(folder: Path, work: str) -> Path:
-    shutil.copytree(MIGRATIONS, folder)
-    step = [
-        "import sqlalchemy as sa",
-        "from alembic import op",
-        'revision, down_revision = "9999", "0002"',
-        "def upgrade():",
-        f"    {work}",
-    ]
-    (folder / "versions" / "v9999_test.py").write_text("\n".join(step))
-    return folder
+    return later_version(tmp_path / "broken", 'op.drop_table("usage_days")\n    op.execute("SELECT * FROM nowhere")')
 
 
 def test_empty_database_gets_the_schema_of_the_tables_module(store: Store, address: str) -> None:
@@ -122,6 +113,79 @@ def test_new_schema_is_refused_by_old_code(store: Store, address: str, next_vers
         assert refused.value.found == "9999"
 
 
+def test_a_manager_that_runs_goes_on_while_a_later_version_upgrades(
+    store: Store, address: str, next_version: Path
+) -> None:
+    """The chart upgrades the database before it replaces the managers: none of their writes fails meanwhile."""
+    fence, done, written = lead(store), threading.Event(), 0
+
+    def upgrade() -> None:
+        with closing(Database(address, timeout=10.0)) as database:
+            Schema(database, migrations=next_version).upgrade()
+        done.set()
+
+    later = threading.Thread(target=upgrade)
+    later.start()
+    while not done.is_set() or written < 20:
+        job = queued(store, fence, f"user{written}")
+        store.jobs.apply(job, Event.ADMIT, fence=fence, at=1.0, placement=on("n1", f"gpu{written}"))
+        store.leader.renew(fence)
+        written += 1
+    later.join()
+
+    assert len(store.jobs.open()) == written
+    assert rows(address, "SELECT DISTINCT colour FROM jobs") == [("red",)]
+    assert lead(store, "who stood by") == fence + 1
+    with pytest.raises(SchemaMismatch, match="install the version of gpuqueue that made it"):
+        store.check()
+
+
+def _steps_so_far() -> list[tuple[str, str]]:
+    """Each step's revision, with the one before."""
+    folder = Config()
+    folder.set_main_option("script_location", str(MIGRATIONS))
+    found = [(str(step.down_revision), step.revision) for step in ScriptDirectory.from_config(folder).walk_revisions()]
+    return sorted(found)[:-1]  # the first one starts from nothing
+
+
+def _to(database: Database, revision: str) -> None:
+    """Bring a database to a revision in between, which no version does."""
+    config = Schema(database)._config
+    with database.upgrading() as tx:
+        config.attributes["connection"] = tx
+        command.upgrade(config, revision)
+
+
+def _sample(column: Column[Any]) -> object:
+    """A value of its type."""
+    return datetime.date(2026, 12, 1) if column.type.python_type is datetime.date else column.type.python_type(2)
+
+
+@pytest.mark.parametrize(("before", "after"), _steps_so_far())
+def test_every_step_leaves_the_version_before_it_able_to_work(address: str, before: str, after: str) -> None:
+    """It only adds, and what it adds need not be given: every table takes, shows, changes and loses rows as before."""
+    if address.startswith("sqlite"):
+        Path(address.removeprefix("sqlite:///")).touch()
+    old = MetaData()
+    with closing(Database(address, timeout=10.0)) as database:
+        _to(database, before)
+        with database.reading() as tx:
+            old.reflect(tx)
+        _to(database, after)
+
+        with database.writing() as tx:
+            tables = [table for table in old.sorted_tables if table.name != VERSIONS]
+            for table in tables:
+                values = {column.name: _sample(column) for column in table.columns}
+                tx.execute(table.insert().values(values))
+                assert values.items() <= dict(tx.execute(table.select()).mappings().all()[-1]).items()
+                key = next(iter(table.primary_key))
+                tx.execute(table.update().values(values).where(key == values[key.name]))
+            for table in reversed(tables):
+                assert tx.execute(table.delete()).rowcount
+    assert len(tables) == len(metadata.tables)
+
+
 def _fails(address: str, steps: Path) -> None:
     with closing(Database(address, timeout=10.0)) as database, pytest.raises(Exception, match="table is missing"):
         Schema(database, migrations=steps).upgrade()
@@ -165,7 +229,9 @@ def test_upgrade_that_failed_before_it_changed_anything_is_tried_again(
     mariadb: str, tmp_path: Path, next_version: Path
 ) -> None:
     """A first step that the server refuses costs nothing."""
-    nothing_done = _steps(tmp_path / "nothing", 'op.execute("UPDATE leader SET beat = 7, fence = (SELECT x FROM no)")')
+    nothing_done = later_version(
+        tmp_path / "nothing", 'op.execute("UPDATE leader SET beat = 7, fence = (SELECT x FROM no)")'
+    )
     with closing(Store(mariadb)) as store, closing(Database(mariadb, timeout=10.0)) as database:
         store.upgrade()
         queued(store, lead(store))
