@@ -23,6 +23,14 @@ BEAT_S = 3.0
 LOOK_S = 0.5
 
 
+class LeaseUnknown(Exception):
+    """The database has not confirmed the lease for so long that another manager may have taken it."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the lease could not be renewed for {seconds:.0f} s, another manager may lead")
+        self.seconds = seconds
+
+
 def identity() -> str:
     """This process, so that another one on the same machine can see whether it still lives.
 
@@ -64,8 +72,8 @@ async def take(db: Database, holder: str) -> int:
             lease = await db.call(db.store.leader.read)
             if seen is None or lease is None or (lease.fence, lease.beat) != (seen.fence, seen.beat):
                 seen, since = lease, time.monotonic()
-            free = lease is None or not lease.holder or is_dead(lease.host) or time.monotonic() - since > TTL_S
-            if free:
+            free = lease is None or lease.holder in ("", holder) or is_dead(lease.host)
+            if free or time.monotonic() - since > TTL_S:
                 fence = await db.call(db.store.leader.take, holder, host, seen=lease)
                 if fence is not None:
                     log.info("leading, fence %s", fence)
@@ -78,14 +86,20 @@ async def take(db: Database, holder: str) -> int:
         await asyncio.sleep(LOOK_S)
 
 
-async def renew(db: Database, fence: int) -> None:
-    """Beat until the lease is lost. A database that is away takes the lease from nobody.
+async def renew(db: Database, fence: int, *, shared: bool) -> None:
+    """Beat until the lease is lost. A database that is away for everybody takes the lease from nobody.
 
+    :param shared: whether other managers reach the database too, perhaps while this one does not.
     :raises LeaseLost: another manager leads.
+    :raises LeaseUnknown: another one may; requests and Hub, which go to whoever says to lead, must not stay here.
     """
+    renewed = time.monotonic()
     while True:
         await asyncio.sleep(BEAT_S)
         try:
             await db.call(db.store.leader.renew, fence)
+            renewed = time.monotonic()
         except StoreUnavailable as error:
             log.warning("the lease could not be renewed: %s", error)
+            if shared and (silent := time.monotonic() - renewed) > TTL_S:
+                raise LeaseUnknown(silent) from error

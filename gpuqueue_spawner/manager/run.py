@@ -18,6 +18,7 @@ from .housekeeping import housekeeping_loop
 from .hub import HubAPI
 from .hubs import Hubs
 from .launching import Launching
+from .leadership import LeaseUnknown
 from .leases import lease_loop
 from .manager import Manager
 from .outlook import outlook_loop
@@ -57,24 +58,27 @@ class Office:
             hubs=hubs,
         )
 
-    async def run(self, holder: str) -> None:
-        """Lead, stand by, lead again, until cancelled; gives the lease up on the way out."""
+    async def run(self, holder: str, *, shared: bool = False) -> None:
+        """Lead, stand by, lead again, until cancelled; gives the lease up on the way out.
+
+        :param shared: whether other managers work on the same queue.
+        """
         while True:
             fence = await leadership.take(self.manager.db, holder)
             try:
-                await self._lead(fence)
+                await self._lead(fence, shared=shared)
             except asyncio.CancelledError:
                 await self._give_up(fence)
                 raise
             finally:
                 self.manager.stand_by()
 
-    async def _lead(self, fence: int) -> None:
-        """Work until somebody else leads, or the database could not be read."""
+    async def _lead(self, fence: int, *, shared: bool) -> None:
+        """Work until somebody else leads, or may lead, or the database could not be read."""
         try:
             await self.manager.lead(fence)
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(leadership.renew(self.manager.db, fence), name="leader lease")
+                tasks.create_task(leadership.renew(self.manager.db, fence, shared=shared), name="leader lease")
                 tasks.create_task(self.watch.run(), name="watch")
                 tasks.create_task(plan_loop(self.manager), name="planner")
                 tasks.create_task(outlook_loop(self.manager), name="outlook")
@@ -85,6 +89,8 @@ class Office:
                 tasks.create_task(housekeeping_loop(self.manager), name="housekeeping")
         except* LeaseLost as lost:
             log.warning("another manager leads: %s", lost.exceptions[0])
+        except* LeaseUnknown as unknown:
+            log.warning("standing by: %s", unknown.exceptions[0])
         except* StoreUnavailable as error:
             log.warning("could not take over: %s", error.exceptions[0])
 

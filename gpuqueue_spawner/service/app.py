@@ -155,6 +155,18 @@ class ManagerApp(Application):
         """,
     )
     capacity_class = Type(LocalCapacity, klass=Capacity, config=True, help="Where jobs run. .. versionadded:: 0.1")
+    replicas = Integer(
+        1,
+        min=1,
+        config=True,
+        help="""Managers that work on this queue: one leads, the others stand by.
+
+        Set it where there are several: a leader whom the database has not answered for 15 seconds then stands by, as
+        another one may lead. With one it shows what it remembers until the database is back.
+
+        .. versionadded:: 0.1
+        """,
+    )
     database_limit = Float(
         10.0,
         config=True,
@@ -260,7 +272,7 @@ class ManagerApp(Application):
         log.info("http://%s:%s%s, database %s", self.ip, self.port, self.prefix, _public(self.db_url))
         self._about = asyncio.create_task(_tell_about(capacity), name="about")  # a driver may take its time
         try:
-            await office.run(f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}")
+            await office.run(f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}", shared=self.replicas > 1)
         finally:
             server.stop()
             await manager.db.close()

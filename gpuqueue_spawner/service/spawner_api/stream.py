@@ -14,6 +14,7 @@ from typing import Any
 
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
+from ...manager import NotLeading
 from ...manager.changes import QUEUE, Subscription
 from ...manager.hubs import Link
 from ...store import StoreUnavailable
@@ -82,7 +83,7 @@ class Stream(WebSocketHandler, SpawnerHandler):
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._beat(), name="beat")
                     tasks.create_task(self._tell(), name="tell")
-        except* (Silent, WebSocketClosedError, StoreUnavailable) as error:
+        except* (Silent, NotLeading, WebSocketClosedError, StoreUnavailable) as error:
             log.warning("Hub %s: %s", instance, str(error.exceptions[0]) or "it closed the connection")
         finally:
             log.info("Hub %s is gone", instance)
@@ -92,6 +93,7 @@ class Stream(WebSocketHandler, SpawnerHandler):
         while (left := self._heard + SILENCE_S - time.monotonic()) > 0:
             await self._send({"type": "beat"})
             await asyncio.sleep(min(BEAT_S, left))
+            self.manager.leading()  # the one that leads admits nobody while the Hub stays here
         raise Silent
 
     async def _tell(self) -> None:

@@ -18,6 +18,7 @@ c.ManagerApp.spawner_secret_file = str(SECRETS / "spawner-secret")
 c.ManagerApp.cookie_secret_file = str(SECRETS / "cookie-secret")
 c.ManagerApp.named_servers = VALUES["named_servers"]
 c.ManagerApp.help_url = VALUES["help_url"]
+c.ManagerApp.replicas = VALUES["replicas"]
 c.ManagerApp.upgrade_db = VALUES["upgrade_db"]  # a database on a server is upgraded by a job, before
 c.ManagerApp.capacity_class = "gpuqueue_spawner.capacity.KubernetesCapacity"
 c.KubernetesCapacity.cordon_drained = VALUES["cordon_drained"]

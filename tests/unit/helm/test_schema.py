@@ -102,6 +102,7 @@ def test_the_manager_s_file_is_taken_by_the_manager(tmp_path: Path, monkeypatch:
         "hub_url": "http://hub:8081",
         "help_url": "mailto:gpu@example.org",
         "named_servers": False,
+        "replicas": 2,
         "upgrade_db": True,
         "cordon_drained": True,
         "max_hours": 12,

@@ -1,15 +1,17 @@
-"""What a connected Hub is told first, when thousands of places change at once."""
+"""What a connected Hub is told first, when thousands of places change at once; and when it is sent away."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tornado.httpclient import HTTPRequest
-from tornado.websocket import websocket_connect
+from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from gpuqueue_spawner.manager.planning import plan_once
 from gpuqueue_spawner.service.inputs import JobInput
@@ -29,6 +31,36 @@ def service(tmp_path: Path) -> Iterator[Service]:
     it.close()
 
 
+async def connected(service: Service, *holds: str) -> WebSocketClientConnection:
+    """A Hub's connection."""
+    headers = {"Authorization": f"Bearer {SECRET.decode()}"}
+    stream = await websocket_connect(HTTPRequest(f"ws://127.0.0.1:{service.port}/spawner/v1/stream", headers=headers))
+    await stream.write_message(json.dumps({"type": "hello", "instance": "i" * 16, "holds": list(holds)}))
+    return stream
+
+
+def test_a_manager_that_leads_no_more_lets_its_hub_go(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that leads now admits nobody without a Hub, and a Hub stays where it is."""
+    monkeypatch.setattr("gpuqueue_spawner.service.spawner_api.stream.BEAT_S", 0.05)
+
+    async def after(moment: Callable[[], None]) -> bool:
+        """Whether the connection is ended within ten beats of it."""
+        stream = await connected(service)
+        assert json.loads(await stream.read_message() or "{}") == {"type": "beat"}
+        moment()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.5):
+                while await stream.read_message() is not None:
+                    pass
+                return True
+        stream.close()
+        return False
+
+    assert not service.world.run(after(lambda: None))
+    assert service.world.run(after(service.office.manager.stand_by))
+    assert not service.office.hubs.present
+
+
 def test_whose_turn_has_come_is_told_first_and_then_the_front_of_the_line(service: Service) -> None:
     """A job that holds GPUs must not wait until everybody behind it knows their new place."""
     for number in range(ASKED):
@@ -42,13 +74,7 @@ def test_whose_turn_has_come_is_told_first_and_then_the_front_of_the_line(servic
     jobs = service.office.manager.queue.jobs.values()
 
     async def told() -> list[dict[str, Any]]:
-        headers = {"Authorization": f"Bearer {SECRET.decode()}"}
-        stream = await websocket_connect(
-            HTTPRequest(f"ws://127.0.0.1:{service.port}/spawner/v1/stream", headers=headers)
-        )
-        await stream.write_message(
-            json.dumps({"type": "hello", "instance": "i" * 16, "holds": [job.key for job in jobs]})
-        )
+        stream = await connected(service, *(job.key for job in jobs))
         found: list[dict[str, Any]] = []
         while len(found) < ASKED:
             message = json.loads(await stream.read_message() or "{}")
