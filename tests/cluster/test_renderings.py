@@ -13,8 +13,11 @@ from tests.services.kubernetes.chart import Values, notes, refused, rendered
 from tests.services.kubernetes.cluster import Cluster
 from tests.services.kubernetes.kubectl import Kubectl, Object
 
+HOMES = "renderings-homes"
+OF_NO_NAMESPACE = {"Namespace", "ClusterRole", "ClusterRoleBinding", "PersistentVolume"}
 LDAP = {"server_address": "ldap.example.org", "bind_dn_template": ["uid={username},ou=people,dc=example,dc=org"]}
 SERVER = {"kind": "external", "existingSecret": "database"}
+NFS = {"type": "share", "homesFolder": "storage/share", "nfs": {"server": "nfs.example.org", "path": "/export/dgx"}}
 VARIATIONS: dict[str, dict[str, Any]] = {
     "nothing set": {},
     "a database server": {"database": SERVER},
@@ -38,6 +41,12 @@ VARIATIONS: dict[str, dict[str, Any]] = {
             "dataSets": {"data": "/data"},
             "scratchSize": "200Gi",
         }
+    },
+    "a share and its folders": {"storage": NFS, "homes": {"enabled": True}},
+    "a share, its folders and own secrets": {
+        "storage": NFS | {"claim": "share", "homesSecret": "homes"},
+        "homes": {"enabled": True, "nodeSelector": {"role": "service"}, "minimumUid": 500},
+        "secrets": {"existingSecret": "ours"},
     },
     "own volumes": {
         "database": {"volume": {"existingClaim": "queue"}},
@@ -78,6 +87,24 @@ WRONG: dict[str, tuple[Values, str]] = {
     "an ingress without its name": ({"proxy": {"ingress": {"enabled": True}}}, "/proxy/ingress/host"),
     "a claim without its name": ({"storage": {"type": "claim"}}, "/storage/claim"),
     "a share without who makes folders": ({"storage": {"type": "share", "claim": "share"}}, "/storage/homesUrl"),
+    "a share without its path": ({"storage": {"type": "share", "nfs": {"server": "nfs"}}}, "/storage/nfs/path"),
+    "folders of no share": ({"homes": {"enabled": True}}, "/storage/type"),
+    "folders without a server": (
+        {"homes": {"enabled": True}, "storage": {"type": "share", "claim": "share"}},
+        "/storage/nfs/server",
+    ),
+    "two who make folders": (
+        {"homes": {"enabled": True}, "storage": NFS | {"homesUrl": "http://homes:8085"}},
+        "/storage/homesUrl",
+    ),
+    "an own secret without its part for folders": (
+        {"homes": {"enabled": True}, "storage": NFS, "secrets": {"existingSecret": "ours"}},
+        "/storage/homesSecret",
+    ),
+    "folders for another hub": (
+        {"homes": {"enabled": True}, "storage": NFS, "hub": {"enabled": False}},
+        "/hub/enabled",
+    ),
     "a path without its end": ({"baseUrl": "/jupyter"}, "/baseUrl"),
     "everybody's numbers": ({"notebooks": {"uid": 0}}, "/notebooks/uid"),
 }
@@ -85,12 +112,15 @@ WRONG: dict[str, tuple[Values, str]] = {
 
 @pytest.fixture(scope="module")
 def kubectl(any_cluster: Cluster) -> Iterator[Kubectl]:
-    """A namespace that warns of pods that "restricted" does not admit."""
+    """A namespace that warns of pods that "restricted" does not admit; and one for whom only "baseline" does."""
     name = "renderings"
     any_cluster.kubectl("create", "namespace", name)
     any_cluster.kubectl("label", "namespace", name, "pod-security.kubernetes.io/warn=restricted")
+    any_cluster.kubectl("create", "namespace", HOMES)
+    any_cluster.kubectl("label", "namespace", HOMES, "pod-security.kubernetes.io/warn=baseline")
     yield any_cluster.kubectl.within(name)
-    any_cluster.kubectl("delete", "namespace", name, "--wait=false")
+    for each in (name, HOMES):
+        any_cluster.kubectl("delete", "namespace", each, "--wait=false")
 
 
 def of(objects: list[Object], kind: str, name: str) -> Object:
@@ -103,12 +133,17 @@ def test_every_rendering_is_taken_by_the_api_server(variation: str, kubectl: Kub
     """Without a warning: nothing is out of date, and every pod is one that Pod Security "restricted" admits."""
     values = VARIATIONS[variation]
     assert refused(values) == ""
-    here = {"notebooks": {"namespace": {"name": kubectl.namespace, "create": False}}}
+    here = {
+        "notebooks": {"namespace": {"name": kubectl.namespace, "create": False}},
+        "homes": values.get("homes", {}) | {"namespace": {"name": HOMES, "create": False}},
+    }
 
     objects = rendered(values | here, namespace=kubectl.namespace)
+    for each in objects:
+        if each["kind"] not in OF_NO_NAMESPACE:
+            each["metadata"].setdefault("namespace", kubectl.namespace)  # the command takes one only if all are in it
     taken = Kubectl(kubectl.kubeconfig).tried(
-        *("apply", "--dry-run=server", f"--namespace={kubectl.namespace}", "--filename=-"),
-        text="\n---\n".join(map(json.dumps, objects)),
+        *("apply", "--dry-run=server", "--filename=-"), text="\n---\n".join(map(json.dumps, objects))
     )
 
     assert taken.returncode == 0, taken.stderr
@@ -160,9 +195,43 @@ def test_only_proxy_hub_and_prometheus_reach_the_manager() -> None:
     assert spec["policyTypes"] == ["Ingress", "Egress"]
 
 
+def test_who_makes_folders_has_no_rights_and_is_reached_by_the_hub_alone() -> None:
+    """An account without a role, no token of it, and a policy that lets nothing out."""
+    objects = rendered(VARIATIONS["a share and its folders"])
+
+    spec = of(objects, "NetworkPolicy", "gpuqueue-homes")["spec"]
+    ((peer,),) = (each["from"] for each in spec["ingress"])
+    assert peer["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "hub"}
+    assert peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "hub"
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    assert "egress" not in spec
+    pod = of(objects, "Deployment", "gpuqueue-homes")["spec"]["template"]["spec"]
+    assert not pod["automountServiceAccountToken"]
+    bound = [subject for each in objects if each["kind"].endswith("Binding") for subject in each["subjects"]]
+    assert len(bound) == 2
+    assert pod["serviceAccountName"] not in [subject["name"] for subject in bound]
+
+
+def test_the_hub_shows_what_the_service_of_folders_knows() -> None:
+    """One secret in two namespaces, made by chance; and by an address that the service has."""
+    objects = rendered(VARIATIONS["a share and its folders"])
+
+    assert (
+        of(objects, "Secret", "gpuqueue")["data"]["homes"] == of(objects, "Secret", "gpuqueue-homes")["data"]["homes"]
+    )
+    where = of(objects, "Service", "gpuqueue-homes")["metadata"]["namespace"]
+    storage = json.loads(of(objects, "ConfigMap", "gpuqueue-hub")["data"]["values.json"])["storage"]
+    assert storage["homes_url"] == f"http://gpuqueue-homes.{where}:8085"
+    claim = next(each for each in objects if each["kind"] == "PersistentVolumeClaim" and "volumeName" in each["spec"])
+    assert storage["claim"] == claim["metadata"]["name"]
+    assert claim["spec"]["volumeName"] in [
+        each["metadata"]["name"] for each in objects if each["kind"] == "PersistentVolume"
+    ]
+
+
 def test_every_selector_finds_the_pods_that_it_means() -> None:
     """Services, policies and budgets by the labels that the pods really have."""
-    objects = rendered({"database": SERVER})
+    objects = rendered({"database": SERVER, **VARIATIONS["a share and its folders"]})
     labels = [each["spec"]["template"]["metadata"]["labels"] for each in objects if each["kind"] == "Deployment"]
 
     def selectors(found: Any) -> Iterator[dict[str, str]]:
@@ -176,7 +245,7 @@ def test_every_selector_finds_the_pods_that_it_means() -> None:
             yield from itertools.chain.from_iterable(map(selectors, found))
 
     wanted = list(selectors(objects))
-    assert len(wanted) > 12
+    assert len(wanted) > 15
     for each in wanted:
         assert sum(each.items() <= pod.items() for pod in labels) == 1, each
 

@@ -98,6 +98,23 @@ http://{{ include "gpuqueue.fullname" . }}-hub.{{ .Release.Namespace }}:8081
 {{ .Values.notebooks.namespace.name | default (printf "%s-notebooks" (include "gpuqueue.fullname" .)) }}
 {{- end -}}
 
+{{- define "gpuqueue.homes" -}}
+{{ .Values.homes.namespace.name | default (printf "%s-homes" (include "gpuqueue.fullname" .)) }}
+{{- end -}}
+
+{{- define "gpuqueue.homesUrl" -}}
+{{- if .Values.homes.enabled -}}
+http://{{ include "gpuqueue.fullname" . }}-homes.{{ include "gpuqueue.homes" . }}:8085
+{{- else -}}
+{{ .Values.storage.homesUrl }}
+{{- end -}}
+{{- end -}}
+
+{{/* The share's claim in the notebooks' namespace. */}}
+{{- define "gpuqueue.shareClaim" -}}
+{{ .Values.storage.claim | default (printf "%s-share" (include "gpuqueue.fullname" .)) }}
+{{- end -}}
+
 {{/* The database's URL, as the manager and the migration read it. */}}
 {{- define "gpuqueue.databaseEnv" -}}
 {{- if eq .Values.database.kind "external" -}}

@@ -133,6 +133,15 @@ class Installed:
 
     def wait(self, *, within: float = UP_S) -> None:
         """Wait until every part is of the newest values, and Hub and queue answer and know each other."""
+        for part in ("proxy", "hub"):
+            self.kubectl(
+                "rollout", "status", f"deployment/{RELEASE}-{part}", f"--timeout={within}s", within=within + 10
+            )
+        until(self._managers_are_new, within=within, what="the managers are of the newest values", story=self.story)
+        self.wait_for_the_queue(within=within)
+
+    def wait_for_the_queue(self, *, within: float = UP_S) -> None:
+        """Wait until Hub and queue answer and know each other."""
 
         def well() -> bool:
             with contextlib.suppress(requests.RequestException):
@@ -141,11 +150,6 @@ class Installed:
                 return hub.ok and queue.ok and not queue.json()["problem"]
             return False
 
-        for part in ("proxy", "hub"):
-            self.kubectl(
-                "rollout", "status", f"deployment/{RELEASE}-{part}", f"--timeout={within}s", within=within + 10
-            )
-        until(self._managers_are_new, within=within, what="the managers are of the newest values", story=self.story)
         until(well, within=within, what="the site is up", story=self.story)
 
     def _managers_are_new(self) -> bool:
