@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
-LONG = ("test_kills", "test_chart")  #: files that begin first, so that nobody waits for one of them alone at the end
+#: Files that begin first, so that nobody waits for one of them alone at the end.
+LONG = ("test_kills", "test_chart", "test_managers", "test_take_overs")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
