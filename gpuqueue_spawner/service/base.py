@@ -62,6 +62,9 @@ class Base(RequestHandler):
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Referrer-Policy", "same-origin")
         self.set_header("Cache-Control", "no-store")
+        if self.manager.fence is None:
+            # A cluster's service leads new connections to the manager that leads, and leaves a proxy its old ones.
+            self.set_header("Connection", "close")
         self.clear_header("Server")
 
     async def prepare(self) -> None:

@@ -52,7 +52,7 @@ class EventStream(ApiHandler):
         checked = time.monotonic()
         with self.manager.changes.subscribe() as changes, suppress(StreamClosedError, TimeoutError):
             await self._send({"changed": ["all"]})
-            while self._open:
+            while self._open and self.manager.fence is not None:  # the reader comes again, to the manager that leads
                 await asyncio.sleep(PACE_S)
                 await self._send(await self._next(changes))
                 if time.monotonic() - checked > CHECK_S:

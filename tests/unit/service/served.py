@@ -4,6 +4,7 @@ whose a token is."""
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 from jupyterhub.services.auth import HubOAuth
@@ -38,6 +39,7 @@ class Service:
             "spawner_secret": Secret(SECRET),
             "tickets": Tickets(SECRET),
             "tokens": Tokens(self._whose),
+            "streams": Counter(),
         }
         self._application = application(prefix=PREFIX, settings=parts)
         self.port = world.run(self._listen())

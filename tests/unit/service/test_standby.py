@@ -40,6 +40,44 @@ def test_a_probe_is_told_and_answers_come_once_it_leads(service: Service) -> Non
     assert service.get("jobs", "alice") == (200, {"jobs": []})
 
 
+def test_it_keeps_no_connection_and_the_leader_keeps_them(service: Service) -> None:
+    """A proxy goes on with a connection that it has, wherever the cluster sends new ones."""
+    paths = ("health", "api/v1/jobs", "api/v1/openapi.yaml")
+    headers = {"Authorization": "token alice", "Connection": "keep-alive"}
+
+    def kept() -> set[bool]:
+        answers = [service.fetch("GET", PREFIX + path, headers=headers) for path in paths]
+        return {answer.headers.get("Connection") != "close" for answer in answers}
+
+    assert kept() == {False}
+    service.lead()
+    assert kept() == {True}
+    service.office.manager.stand_by()
+    assert kept() == {False}
+
+
+def test_a_page_s_stream_ends_when_it_leads_no_more(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page asks again, and is sent to the manager that leads."""
+    monkeypatch.setattr("gpuqueue_spawner.service.api.stream.BEAT_S", 0.05)
+    service.lead()
+    told: list[bytes] = []
+
+    def tell(chunk: bytes) -> None:
+        told.append(chunk)
+        if len(told) == 3:
+            service.office.manager.stand_by()
+
+    answer = service.fetch(
+        *("GET", f"{PREFIX}api/v1/stream"),
+        headers={"Authorization": "token alice"},
+        streaming_callback=tell,
+        request_timeout=10.0,
+    )
+
+    assert answer.code == 200
+    assert len(told) >= 3
+
+
 def test_it_answers_only_once_it_has_read_the_queue(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between taking the lease and knowing the jobs it would call every job unknown, and every permit void."""
     manager = service.office.manager
