@@ -1,4 +1,4 @@
-"""A directory of its own for a demo or a test: one slapd with its own configuration, data and loopback port.
+"""A directory of its own for a demo or a test: one slapd with its own configuration, data and port.
 
 Knows slapd and LDIF. The machine's own slapd, where there is one, is neither used nor touched.
 """
@@ -117,6 +117,6 @@ def prepare(folder: Path, ldif: str) -> None:
         raise SlapdFailed(f"slapadd: {done.stderr.strip()[-500:]}")
 
 
-def command(folder: Path, port: int) -> list[str]:
-    """The command line of slapd in the foreground, on loopback only; it says nothing but what is wrong."""
-    return [str(folder / "slapd"), "-d", "none", "-f", str(folder / "slapd.conf"), "-h", f"ldap://127.0.0.1:{port}/"]
+def command(folder: Path, port: int, *, address: str = "127.0.0.1") -> list[str]:
+    """The command line of slapd in the foreground, on one address only; it says nothing but what is wrong."""
+    return [str(folder / "slapd"), "-d", "none", "-f", str(folder / "slapd.conf"), "-h", f"ldap://{address}:{port}/"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.services.chromium import axe_script
+from tests.services.chromium import axe_script, too_wide
 from tests.services.program import until
 from tests.services.site import Site
 
@@ -19,14 +19,6 @@ SHOTS = Path("build/tests/pages")
 NARROW, WIDE = {"width": 320, "height": 740}, {"width": 1280, "height": 900}
 RUN = """async () => (await axe.run(document, { resultTypes: ["violations"] })).violations.map((found) =>
   `${found.id}: ${found.help}: ${found.nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(" | ")}`)"""
-#: How far something reaches over the right edge, and what it is. The Hub's own bar is the Hub's.
-TOO_WIDE = """() => {
-  const edge = document.documentElement.clientWidth;
-  if (document.documentElement.scrollWidth <= edge) return "";
-  const all = [...document.querySelectorAll("body *")].filter((each) => each.getBoundingClientRect().right > edge + 1);
-  const culprits = all.slice(-2).map((each) => each.outerHTML.slice(0, 160)).join(" | ");
-  return `${document.documentElement.scrollWidth} px: ${culprits}`;
-}"""
 
 
 class Look:
@@ -46,7 +38,7 @@ class Look:
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
             where = f"{name}, {size['width']} px, {scheme}"
             self.wrong += [f"{where}: {found}" for found in page.evaluate(RUN)]
-            if size is NARROW and (found := page.evaluate(TOO_WIDE)):
+            if size is NARROW and (found := too_wide(page)):
                 self.wrong.append(f"{where}: scrolls sideways, {found}")
             if (size is WIDE) == (scheme == "light"):
                 page.screenshot(path=SHOTS / f"{name}-{'wide' if size is WIDE else 'narrow'}.png", full_page=True)

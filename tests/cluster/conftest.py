@@ -21,7 +21,7 @@ from tests.services.kubernetes.relay import Relay
 from tests.services.site import Site
 from tests.services.visitor import Visitor
 
-IMAGES = ("hub", "proxy", "manager", "notebook")
+IMAGES = ("hub", "proxy", "manager", "notebook", "tensorflow")
 
 
 @pytest.fixture(scope="session")

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.services.kubernetes import homes
 from tests.services.kubernetes.cluster import Cluster
 from tests.services.kubernetes.kubectl import Kubectl, Object
-from tests.services.kubernetes.namespaces import TREE
 from tests.services.kubernetes.queue import KEYS, profile, queue_on
-from tests.services.kubernetes.rights import told
 from tests.services.kubernetes.shares import Share
 from tests.services.program import until
 from tests.services.site import Site
@@ -24,7 +22,6 @@ from .objects import pod, ready
 START_S = 120
 PLACE, LOOSE, SYSTEM = "folders-notebooks", "folders-loose", "folders-hub"
 ENFORCE = "pod-security.kubernetes.io/enforce"
-PAGE = TREE / "docs/howto/nfs.md"
 HOMES = "storage/share"
 PEOPLE = {
     "ada": {"uid": 4321, "gid": 4322, "gids": [5000, 5001]},
@@ -96,15 +93,8 @@ def kubectl(own_cluster: Cluster, share: Share) -> Iterator[Kubectl]:
     admin = own_cluster.kubectl
     for name, labels in ((PLACE, {ENFORCE: "restricted"}), (LOOSE, {}), (SYSTEM, {ENFORCE: "baseline"})):
         admin.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
-    volume = told("PersistentVolume", "gpuqueue-share", PAGE)
-    volume["spec"]["nfs"] = {"server": share.server, "path": share.export}
-    volume["spec"]["claimRef"]["namespace"] = PLACE
-    volume["spec"].pop("mountOptions")  # of a kernel's client, which this one is not
-    claim = told("PersistentVolumeClaim", "share", PAGE)
-    claim["metadata"]["namespace"] = PLACE
-    admin.apply(volume, claim)
     it = admin.within(PLACE)
-    it.until("pvc", "share", lambda found: found["status"].get("phase") == "Bound", within=30, what="is bound")
+    homes.claim(it, share, volume="gpuqueue-share")
     yield it
     for name in (PLACE, LOOSE, SYSTEM):
         admin("delete", "namespace", name, "--wait=false")
@@ -123,19 +113,8 @@ def secret_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def service(own_cluster: Cluster, kubectl: Kubectl, share: Share, secret_file: Path) -> Kubectl:
     """The service of the documentation, where it may be."""
     there = kubectl.within(SYSTEM)
-    there("create", "secret", "generic", "gpuqueue-homes", f"--from-file={secret_file}")
-    deployment = copy.deepcopy(told("Deployment", "gpuqueue-homes", PAGE))
-    spec = deployment["spec"]["template"]["spec"]
-    spec["containers"][0] |= {"image": own_cluster.images["manager"], "imagePullPolicy": "Never"}
-    spec["volumes"][0]["nfs"] = {"server": share.server, "path": share.export}
-    there.apply(deployment, told("Service", "gpuqueue-homes", PAGE))
-    serves(there)
+    homes.serve(there, share, HOMES, image=own_cluster.images["manager"], secret=secret_file.read_text())
     return there
-
-
-def serves(there: Kubectl) -> None:
-    """Wait until the service is ready."""
-    there("rollout", "status", "deployment/gpuqueue-homes", "--timeout=60s")
 
 
 @pytest.fixture(scope="module")
@@ -338,7 +317,7 @@ def test_a_service_that_is_away_is_told_at_the_launch(service: Kubectl, person: 
         assert "the service that makes folders does not answer" in in_vain(person("hal"))()
     finally:
         service("scale", "deployment/gpuqueue-homes", "--replicas=1")
-        serves(service)
+        homes.serves(service)
 
 
 def test_a_share_that_hangs_is_told_and_held_for_nobody_once_it_answers(

@@ -7,13 +7,21 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from gpuqueue_spawner.cli import chromium as programs
 
 from . import MissingProgram
 
 PATIENCE_MS = 30_000  # a page on a busy machine with two cores, and a restart of a Hub meanwhile
+#: How far something reaches over the right edge, and what it is. The Hub's own bar is the Hub's.
+TOO_WIDE = """() => {
+  const edge = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth <= edge) return "";
+  const all = [...document.querySelectorAll("body *")].filter((each) => each.getBoundingClientRect().right > edge + 1);
+  const culprits = all.slice(-2).map((each) => each.outerHTML.slice(0, 160)).join(" | ");
+  return `${document.documentElement.scrollWidth} px: ${culprits}`;
+}"""
 
 
 @contextlib.contextmanager
@@ -29,6 +37,11 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+def too_wide(page: Page) -> str:
+    """What makes a page scroll sideways as wide as it is now; empty: nothing does."""
+    return str(page.evaluate(TOO_WIDE))
 
 
 def axe_script() -> str:

@@ -25,12 +25,15 @@ class Slapd:
     """One directory. Its entries are LDIF texts, as gpuqueue_spawner.cli.directory makes them.
 
     :param pair: files of a certificate and its key: it then takes TLS, when asked for on the same port.
+    :param address: where it listens.
     """
 
-    def __init__(self, folder: Path, *entries: str, pair: tuple[Path, Path] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *entries: str, pair: tuple[Path, Path] | None = None, address: str = "127.0.0.1"
+    ) -> None:
         if not directory.available():
             raise MissingProgram("slapd", "slapd ldap-utils")
-        self.port = free_port()
+        self.address, self.port = address, free_port()
         directory.prepare(folder / "ldap", "\n".join([directory.frame(), *entries]))
         configuration = folder / "ldap" / "slapd.conf"
         # Tests change entries as the admin; a demo never does, so its directory has no admin password.
@@ -41,14 +44,15 @@ class Slapd:
         if pair:
             words = f"TLSCertificateFile {pair[0]}\nTLSCertificateKeyFile {pair[1]}\n{words}"
         configuration.write_text(words)
-        self.program = Program("slapd", directory.command(folder / "ldap", self.port), folder / "slapd.log")
+        command = directory.command(folder / "ldap", self.port, address=address)
+        self.program = Program("slapd", command, folder / "slapd.log")
 
     def start(self) -> None:
         """Start it, and wait until it takes connections."""
         self.program.start()
 
         def listens() -> bool:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+            with contextlib.suppress(OSError), socket.create_connection((self.address, self.port), timeout=1):
                 return True
             return False
 
@@ -63,7 +67,7 @@ class Slapd:
             for verb, value in ((MODIFY_ADD, add), (MODIFY_DELETE, remove), (MODIFY_REPLACE, replace))
             if value is not None
         ]
-        server = Server("127.0.0.1", port=self.port, connect_timeout=5)
+        server = Server(self.address, port=self.port, connect_timeout=5)
         with Connection(server, directory.ADMIN, ADMIN_PASSWORD, receive_timeout=5, raise_exceptions=True) as admin:
             admin.modify(dn, {attribute: changes})
 
@@ -77,10 +81,10 @@ class Slapd:
 
 
 @contextlib.contextmanager
-def slapd(*entries: str, pair: tuple[Path, Path] | None = None) -> Iterator[Slapd]:
+def slapd(*entries: str, pair: tuple[Path, Path] | None = None, address: str = "127.0.0.1") -> Iterator[Slapd]:
     """A running directory in a folder of its own; gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="gpuqueue-slapd-"))
-    it = Slapd(folder, *entries, pair=pair)
+    it = Slapd(folder, *entries, pair=pair, address=address)
     try:
         it.start()
         yield it

@@ -32,16 +32,19 @@ UP_S = 180
 VOLUMES = "/var/lib/gpuqueue-test-volumes"  #: on the first node
 Values = Mapping[str, Any]
 
-HUB = f"""
-c.JupyterHub.authenticator_class = "dummy"
-c.DummyAuthenticator.password = {PASSWORD!r}
-c.Authenticator.allow_all = True
-c.JupyterHub.services = [{{"name": "test", "api_token": open("/etc/gpuqueue-extra/test-token").read()}}]
+#: The test's own right to ask the Hub, and less patience than people have.
+WATCHED = """
+c.JupyterHub.services = [{"name": "test", "api_token": open("/etc/gpuqueue-extra/test-token").read()}]
 c.JupyterHub.load_roles = [
-    {{"name": "test", "services": ["test"], "scopes": ["admin:users", "admin:servers", "tokens", "proxy"]}}
+    {"name": "test", "services": ["test"], "scopes": ["admin:users", "admin:servers", "tokens", "proxy"]}
 ]
 c.Spawner.poll_interval = 5
 c.GPUQueueKubeSpawner.delete_grace_period = 1
+"""
+HUB = f"""{WATCHED}
+c.JupyterHub.authenticator_class = "dummy"
+c.DummyAuthenticator.password = {PASSWORD!r}
+c.Authenticator.allow_all = True
 """
 
 
@@ -194,10 +197,18 @@ def values_for(cluster: Cluster, namespace: str) -> dict[str, Any]:
     }
 
 
-def install(cluster: Cluster, namespace: str, *, database: str = "", **more: Any) -> Installed:
+def install(
+    cluster: Cluster,
+    namespace: str,
+    *,
+    database: str = "",
+    secret_files: Mapping[str, Mapping[str, str]] | None = None,
+    **more: Any,
+) -> Installed:
     """Install the chart, with what an administrator makes beforehand, and wait until it is up.
 
     :param database: address of the queue's, as pods reach it; else it is a file on a volume.
+    :param secret_files: what else is in which secret, by file; those of `test` are in /etc/gpuqueue-extra.
     """
     values = values_for(cluster, namespace)
     for section, changed in more.items():
@@ -207,8 +218,12 @@ def install(cluster: Cluster, namespace: str, *, database: str = "", **more: Any
     cluster.kubectl("create", "namespace", namespace)
     cluster.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
     it = Installed(cluster=cluster, kubectl=cluster.kubectl.within(namespace), values=values)
-    it.kubectl("create", "secret", "generic", "test", f"--from-literal=test-token={it.test_token}")
-    it.kubectl("create", "secret", "generic", "database", f"--from-literal=url={database}")
+    contents = {"test": {"test-token": it.test_token}, "database": {"url": database}}
+    for name, more_files in (secret_files or {}).items():
+        contents.setdefault(name, {}).update(more_files)
+    for name, content in contents.items():
+        literals = [f"--from-literal={key}={said}" for key, said in content.items()]
+        it.kubectl("create", "secret", "generic", name, *literals)
     _make_volumes(cluster, namespace, "hub", "manager")
     it.install()
     it.wait()
