@@ -20,6 +20,7 @@ class Device:
     index: int  #: the number people know it by on its node
     resource: str = NVIDIA_GPU  #: the resource name it is counted under
     model: str = ""  #: e.g. "NVIDIA H100 80GB HBM3", empty where unknown
+    numbered: bool = True  #: whether its index means it; in a cluster GPUs are only counted, and the kubelet picks
     foreign: str = ""  #: who outside the queue uses it, in words for people; empty: nobody, it may be given out
 
 

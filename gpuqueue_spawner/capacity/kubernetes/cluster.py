@@ -210,7 +210,7 @@ def _devices(gpus: tuple[tuple[str, int], ...], model: str) -> tuple[Device, ...
     """A number for each GPU: the books hold every one once; which one a pod gets, its kubelet decides."""
     names = [(resource, number) for resource, count in gpus for number in range(count)]
     return tuple(
-        Device(id=f"{resource}/{number}", index=index, resource=resource, model=model)
+        Device(id=f"{resource}/{number}", index=index, resource=resource, model=model, numbered=False)
         for index, (resource, number) in enumerate(names)
     )
 

@@ -152,13 +152,17 @@ def view(
 
 
 def _figures(line: Sequence[Job], drawn: room.Room, now: float) -> tuple[tuple[str, str], ...]:
-    in_use = sum(row.in_use for row in drawn.nodes)
+    several = len(drawn.counts) > 1
+
+    def free(count: room.Count) -> str:
+        return "unknown" if drawn.unknown else str(count.free)
+
     foreign = sum(block.n for row in drawn.nodes for block in row.blocks if block.kind == "foreign")
     figures = [
         ("Waiting", words.count(len(line), "job")),
         ("Longest wait", words.duration(now - line[0].queued) if line else "none"),
-        ("GPUs in use", f"{in_use} of {drawn.total}"),
-        ("Free now", "unknown" if drawn.unknown else str(drawn.free)),
+        *((f"{each.name} in use", f"{each.in_use} of {each.total}") for each in drawn.counts),
+        *((f"{each.name} free now" if several else "Free now", free(each)) for each in drawn.counts),
     ]
     if foreign:
         figures.append(("Used outside the queue", words.count(foreign, "GPU")))
@@ -197,15 +201,17 @@ def _held_by(job: Job) -> str:
 
 def _server(row: room.NodeRow, site: Site, reader: Reader) -> Server:
     do = None
+    if not row.first:
+        return Server(row=row, do=None)
     if reader.administers and row.drained:
-        url = site.act_on_node(row.name, "undrain")
+        url = site.act_on_node(row.node, "undrain")
         do = cards.Action(word="Take back", tone="quiet", url=url)
     elif reader.administers:
         do = cards.Action(
             word="Drain",
             tone="quiet",
-            url=site.act_on_node(row.name, "drain"),
-            ask=f"Drain {row.name}?",
+            url=site.act_on_node(row.node, "drain"),
+            ask=f"Drain {row.node}?",
             lost="It keeps its jobs and takes no new one; those who wait may wait longer.",
             yes="Yes, drain it",
         )
@@ -215,7 +221,7 @@ def _server(row: room.NodeRow, site: Site, reader: Reader) -> Server:
 def _holders(
     jobs: Sequence[Job], nodes: Sequence[Node], site: Site, reader: Reader, rules: cards.Rules, now: float
 ) -> list[Holder]:
-    index = {device.id: device.index for node in nodes for device in node.devices}
+    index = events.numbers(nodes)
     holding = sorted((job for job in jobs if job.holding), key=lambda job: (job.admitted or 0.0, job.id))
     others = sum(job.waiting for job in jobs)
     return [_holder(job, index, others, site, reader, rules, now) for job in holding]
@@ -230,7 +236,7 @@ def _holder(
         name=words.title(job),
         creator=job.user,
         url=site.story(job),
-        where=events.place(job.placement.node, job.placement.devices, index) if job.placement else "",
+        where=events.place(job.placement.node, job.placement.devices, index, job.resources) if job.placement else "",
         since=moment(job.admitted, now=now) if job.admitted else None,
         ends=moment(job.ends, now=now) if job.ends else None,
         chip=chips.of_job(job, now=now, warning=rules.warning),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...model import Event, Job
+from ...model import Event, Job, Node, Resources
 from . import words
 from .moments import Words, moment
 
@@ -44,14 +44,19 @@ def tell(event: LoggedEvent, *, job: Job, reader: str, index: Mapping[str, int],
     return _TELL[event.event](_Context(event=event, job=job, reader=reader, index=index, now=now))
 
 
-def place(node: str, devices: Sequence[str], index: Mapping[str, int]) -> str:
-    """Say where: "dgx2, GPUs 4 and 5"."""
-    numbers = [index.get(device) for device in devices]
+def numbers(nodes: Iterable[Node]) -> dict[str, int]:
+    """By which number people know each GPU; those that are only counted are not in it."""
+    return {device.id: device.index for node in nodes for device in node.devices if device.numbered}
+
+
+def place(node: str, devices: Sequence[str], index: Mapping[str, int], held: Resources) -> str:
+    """Say where: "dgx2, GPUs 4 and 5"; without numbers "dgx2, 2 GPUs". `held`: what the job takes there."""
+    known = [index[device] for device in devices if device in index]
     if not devices:
         return node
-    if None in numbers:
-        return f"{node}, {words.count(len(devices), 'GPU')}"
-    return f"{node}, {'GPU' if len(devices) == 1 else 'GPUs'} {_listed([n for n in numbers if n is not None])}"
+    if len(known) < len(devices):
+        return f"{node}, {words.gpus(held) or words.count(len(devices), 'GPU')}"
+    return f"{node}, {'GPU' if len(devices) == 1 else 'GPUs'} {_listed(known)}"
 
 
 def _listed(numbers: list[int]) -> str:
@@ -90,7 +95,9 @@ def _reject(it: _Context) -> Said:
 
 
 def _admit(it: _Context) -> Said:
-    where = place(str(it.event.detail.get("node", "a server")), it.event.detail.get("devices", ()), it.index)
+    where = place(
+        str(it.event.detail.get("node", "a server")), it.event.detail.get("devices", ()), it.index, it.job.resources
+    )
     return Said(icon="circle-check", tone="turn", words=(f"Your turn. Admitted to {where}.",))
 
 

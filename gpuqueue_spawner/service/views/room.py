@@ -1,16 +1,19 @@
 """The room: nodes as rows of GPU cells, the cells of one job fused into a block with the time it ends.
 
-It shows when, not who; names only where the caller says so (the admin page). Knows records; what may start is not
-decided here but in scheduling/.
+A node with GPUs of several kinds, as whole ones and slices, has a row for each: one does not do for the other. It shows
+when, not who; names only where the caller says so (the admin page). Knows records; what may start is not decided
+here but in scheduling/.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...model import Device, Job, Node, Resources, State
+from ...model.resources import NVIDIA_GPU
 from . import words
 from .moments import Moment, moment
 
@@ -32,10 +35,13 @@ class Block:
 
 @dataclass(frozen=True, kw_only=True)
 class NodeRow:
-    """One node."""
+    """The GPUs of one kind of one node."""
 
     id: str
-    name: str
+    node: str
+    kind: str  #: name of the resource
+    name: str  #: the node's, and the kind where it is not the usual one
+    first: bool  #: of its node: what is said of the whole node stands here
     words: str  #: "6 in use, 1 of them yours, 2 free"
     note: str  #: on the admin page: why it is drained
     drained: bool
@@ -51,12 +57,24 @@ class NodeRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Count:
+    """How many GPUs of one kind there are."""
+
+    name: str  #: "GPUs", "GPUs (mig-1g.10gb)"
+    in_use: int
+    free: int
+    total: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Room:
     """All nodes."""
 
-    free: int
+    counts: tuple[Count, ...]  #: the usual kind first; never empty
+    free: int  #: of the first kind, as all below
     total: int
     words: str  #: "2 of 24"
+    unit: str  #: "GPUs", "GPUs and 7 of 7 GPUs (mig-1g.10gb)"
     columns: int  #: cells in a row, the same on every node
     nodes: tuple[NodeRow, ...]
     kinds: tuple[str, ...]  #: what the legend has to explain
@@ -71,13 +89,19 @@ def of(
     for job in sorted(jobs, key=lambda job: job.id):
         if job.holding and job.placement:
             held.setdefault(job.placement.node, []).append(job)
-    rows = tuple(_row(node, held.get(node.name, []), now, reader, names) for node in sorted(nodes, key=_by_name))
-    free, total = sum(row.free for row in rows), sum(row.total for row in rows)
+    rows = tuple(
+        _row(node, kind, held.get(node.name, []), now, reader, names)
+        for node in sorted(nodes, key=_by_name)
+        for kind in _kinds(node)
+    )
+    counts = _counts(rows)
     present = {block.kind for row in rows for block in row.blocks}
     return Room(
-        free=free,
-        total=total,
-        words=f"{free} of {total}",
+        counts=counts,
+        free=counts[0].free,
+        total=counts[0].total,
+        words=f"{counts[0].free} of {counts[0].total}",
+        unit=" and ".join([counts[0].name, *(f"{each.free} of {each.total} {each.name}" for each in counts[1:])]),
         columns=min(WIDEST, max([row.total for row in rows], default=0)) or 1,
         nodes=rows,
         kinds=tuple(kind for kind in ("mine", "busy", "free", "foreign", "out") if kind in present),
@@ -89,16 +113,47 @@ def _by_name(node: Node) -> str:
     return node.name
 
 
-def _row(node: Node, jobs: list[Job], now: float, reader: str, names: bool) -> NodeRow:
-    taken = {id: job for job in jobs if job.placement for id in job.placement.devices}
+def _kinds(node: Node) -> list[str]:
+    """The usual one first, which also a node without GPUs has."""
+    return sorted({device.resource for device in node.devices} or {NVIDIA_GPU}, key=_usual_first)
+
+
+def _usual_first(kind: str) -> tuple[bool, str]:
+    return kind != NVIDIA_GPU, kind
+
+
+def _counts(rows: Sequence[NodeRow]) -> tuple[Count, ...]:
+    kinds = {row.kind for row in rows if row.total} or {NVIDIA_GPU}
+    return tuple(_count(kind, [row for row in rows if row.kind == kind]) for kind in sorted(kinds, key=_usual_first))
+
+
+def _count(kind: str, rows: Sequence[NodeRow]) -> Count:
+    return Count(
+        name=f"GPUs{words.kind(kind)}",
+        in_use=sum(row.in_use for row in rows),
+        free=sum(row.free for row in rows),
+        total=sum(row.total for row in rows),
+    )
+
+
+def _row(whole: Node, kind: str, jobs: list[Job], now: float, reader: str, names: bool) -> NodeRow:
+    first = kind == _kinds(whole)[0]
+    node = replace(whole, devices=tuple(device for device in whole.devices if device.resource == kind))
+    elsewhere = {device.id for device in whole.devices if device.resource != kind}
+    here = {device.id for device in node.devices}
+    # A GPU that is gone from its node is still held: it counts in the first row.
+    taken = {id: job for job in jobs for id in _devices(job) if id in here or (first and id not in elsewhere)}
     free = [d for d in node.devices if d.id not in taken and not d.foreign]
     foreign = [d for d in node.devices if d.id not in taken and d.foreign]
     mine = [id for id, job in taken.items() if job.user == reader]
-    ends = _ends(jobs, now)
+    ends = _ends(taken.values(), now)
     left = _left(node, jobs)
     return NodeRow(
-        id=f"node-{node.name}",
-        name=node.name,
+        id=f"node-{node.name}" if first else f"node-{node.name}-{kind}",
+        node=node.name,
+        kind=kind,
+        name=f"{node.name}{words.kind(kind)}",
+        first=first,
         words=_words(node, len(taken), len(mine), len(free), len(foreign)) if node.devices else _no_gpus(node, left),
         note=node.note if names else "",
         drained=node.drained,
@@ -114,14 +169,9 @@ def _row(node: Node, jobs: list[Job], now: float, reader: str, names: bool) -> N
     )
 
 
-def _ends(jobs: list[Job], now: float) -> list[tuple[float, int]]:
-    """When GPUs of running jobs come free, soonest first, with how many."""
-    sums: dict[float, int] = {}
-    for job in jobs:
-        if job.ends is not None and job.placement and job.placement.devices:
-            at = max(job.ends, now)
-            sums[at] = sums.get(at, 0) + len(job.placement.devices)
-    return sorted(sums.items())
+def _ends(holders: Iterable[Job], now: float) -> list[tuple[float, int]]:
+    """When GPUs come free, soonest first, with how many; `holders`: for each GPU, the job that holds it."""
+    return sorted(Counter(max(job.ends, now) for job in holders if job.ends is not None).items())
 
 
 def _left(node: Node, jobs: list[Job]) -> Resources:

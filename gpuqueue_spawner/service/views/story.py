@@ -65,7 +65,7 @@ def view(
 ) -> StoryView:
     """Prepare the page; `nodes` tell which number a GPU has."""
     name = words.title(job)
-    index = {device.id: device.index for node in nodes for device in node.devices}
+    index = events.numbers(nodes)
     return StoryView(
         frame=frame(f"The story of {name}", site=site, reader=reader, now=now, live=job.open),
         name=name,
@@ -124,7 +124,7 @@ def _facts(job: Job, reader: Reader, index: dict[str, int]) -> list[tuple[str, s
     facts.append(("CPUs, memory", f"{words.amount(job.resources.cpus)}, {words.memory(job.resources.memory)}"))
     facts.append(("Runs for", words.duration(job.lease)))
     if job.placement:
-        facts.append(("Server", events.place(job.placement.node, job.placement.devices, index)))
+        facts.append(("Server", events.place(job.placement.node, job.placement.devices, index, job.resources)))
     if job.state is State.ENDED:
         facts.append(("End", chips.end_words(job, reader=reader.name)))
     return facts

@@ -19,6 +19,7 @@ __all__ = [
     "cpus",
     "duration",
     "gpus",
+    "kind",
     "listing",
     "memory",
     "ordinal",
@@ -64,11 +65,12 @@ def memory(number: int) -> str:
 
 def gpus(resources: Resources) -> str:
     """Word GPUs: "4 GPUs", with the resource name where it is not the usual one; empty for none."""
-    parts = []
-    for name, number in resources.gpus.items():
-        kind = "" if name == NVIDIA_GPU else f" ({name.removeprefix('nvidia.com/')})"
-        parts.append(count(number, "GPU") + kind)
-    return " and ".join(parts)
+    return " and ".join(count(number, "GPU") + kind(name) for name, number in resources.gpus.items())
+
+
+def kind(resource: str) -> str:
+    """Word what else a GPU is than the usual one, to stand behind it: " (mig-1g.10gb)"."""
+    return "" if resource == NVIDIA_GPU else f" ({resource.removeprefix('nvidia.com/')})"
 
 
 def size(resources: Resources) -> str:

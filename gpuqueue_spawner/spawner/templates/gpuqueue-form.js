@@ -63,7 +63,7 @@ function showRoom({ room, queue, limits }) {
   }
   for (const node of room.nodes) drawNode(node, room.columns);
   const free = inPage("room")?.parentElement.querySelector("p");
-  if (free) free.textContent = room.unknown ? "Last known state" : `${room.words} GPUs free now`;
+  if (free) free.textContent = room.unknown ? "Last known state" : `${room.words} ${room.unit} free now`;
 }
 
 function drawNode(node, columns) {

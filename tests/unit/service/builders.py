@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,6 +42,13 @@ def node(name: str = "dgx1", *, gpus: int = 8, foreign: Iterable[int] = (), **fi
     )
     allocatable = Resources(cpus=128, memory=1024 * GB, gpus={NVIDIA_GPU: gpus})
     return Node(name=name, **{"allocatable": allocatable, "devices": devices, **fields})
+
+
+def sliced() -> Node:
+    """A server with two GPUs, and three slices of one."""
+    whole = node(gpus=2)
+    slices = tuple(Device(id=f"slice/{n}", index=2 + n, resource="nvidia.com/mig-1g.10gb") for n in range(3))
+    return replace(whole, devices=whole.devices + slices)
 
 
 def job(id: int = 1, *, gpus: int = 4, user: str = "aneh", **fields: Any) -> Job:

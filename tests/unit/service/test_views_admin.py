@@ -8,7 +8,7 @@ from gpuqueue_spawner.model import End, ReasonCode, State
 from gpuqueue_spawner.service.readers import Reader
 from gpuqueue_spawner.service.views import chips
 
-from .builders import ANEH, NOW, READER, admin_view, at, job, jobs_view, node, render, running, wait
+from .builders import ANEH, NOW, READER, admin_view, at, job, jobs_view, node, render, running, sliced, wait
 
 
 def test_it_names_who_waits_and_why() -> None:
@@ -43,6 +43,19 @@ def test_figures_do_not_hide_gpus_in_use_outside_the_queue() -> None:
         "Waiting": "0 jobs", "Longest wait": "none", "GPUs in use": "2 of 8", "Free now": "5",
         "Used outside the queue": "1 GPU",
     }  # fmt: skip
+
+
+def test_slices_are_counted_apart_and_their_server_is_drained_once() -> None:
+    """What is free of one kind is no answer to who wants the other."""
+    view = admin_view(running(indexes=(0, 1)), nodes=[sliced()])
+
+    assert dict(view.figures) == {
+        "Waiting": "0 jobs", "Longest wait": "none",
+        "GPUs in use": "2 of 2", "GPUs free now": "0",
+        "GPUs (mig-1g.10gb) in use": "0 of 3", "GPUs (mig-1g.10gb) free now": "3",
+    }  # fmt: skip
+    assert [row.do is not None for row in view.servers] == [True, False]
+    assert "0 of 2</strong> GPUs and 3 of 3 GPUs (mig-1g.10gb) free now" in render("admin.html", view)
 
 
 def test_what_is_free_is_unknown_while_nobody_can_say() -> None:

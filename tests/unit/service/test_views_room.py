@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gpuqueue_spawner.model import End, Placement, State
 from gpuqueue_spawner.service.views import room
 
-from .builders import NOW, job, node, running
+from .builders import NOW, at, job, node, running, sliced
 
 
 def blocks(*args: object, **kwargs: object) -> list[tuple[str, int, str]]:
@@ -36,6 +36,29 @@ def test_a_gpu_in_use_outside_the_queue_is_not_free() -> None:
     assert (drawn.free, drawn.total) == (6, 8)
     assert drawn.nodes[0].words == "2 outside the queue, 6 free"
     assert "pid 7" not in str(drawn)
+
+
+def test_a_slice_of_a_gpu_is_not_counted_as_a_gpu() -> None:
+    """A row of its own, so that nobody reads "3 free" and waits for a whole one."""
+    whole = running(1, indexes=(0, 1))
+    slice_ = replace(running(2, user="dkim", ends=at(13, 0)), placement=Placement(node="dgx1", devices=("slice/1",)))
+
+    drawn = room.of([sliced()], [whole, slice_], now=NOW, reader="aneh")
+
+    assert [(row.id, row.name, row.words, row.first) for row in drawn.nodes] == [
+        ("node-dgx1", "dgx1", "2 in use, all yours", True),
+        ("node-dgx1-nvidia.com/mig-1g.10gb", "dgx1 (mig-1g.10gb)", "1 in use, 2 free", False),
+    ]
+    assert [row.next_at.text for row in drawn.nodes if row.next_at] == ["15:04 UTC", "13:00 UTC"]
+    assert (drawn.free, drawn.total) == (0, 2)
+    assert f"{drawn.words} {drawn.unit}" == "0 of 2 GPUs and 2 of 3 GPUs (mig-1g.10gb)"
+
+
+def test_a_gpu_that_is_gone_from_its_node_is_still_in_use() -> None:
+    """Its job holds it until it ends."""
+    gone = replace(running(), placement=Placement(node="dgx1", devices=("dgx1/1", "dgx1/7")))
+
+    assert [row.in_use for row in room.of([sliced()], [gone], now=NOW).nodes] == [2, 0]
 
 
 def test_a_drained_node_gives_out_nothing() -> None:

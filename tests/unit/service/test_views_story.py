@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from gpuqueue_spawner.model import End, Event, State
+from gpuqueue_spawner.model import End, Event, Resources, State
+from gpuqueue_spawner.model.resources import NVIDIA_GPU
 from gpuqueue_spawner.service.views import chips, events, life
 
 from .builders import ADMIN, NOW, at, job, logged, node, running, story_view
@@ -123,7 +124,18 @@ def test_its_own_acts_are_you_and_others_have_names() -> None:
 )  # fmt: skip
 def test_gpus_are_called_by_their_numbers(devices: list[str], expected: str) -> None:
     """Where a node is gone its numbers are not known, and only the count is said."""
-    assert events.place("dgx1", devices, {"d0": 0, "d1": 1, "d2": 2}) == expected
+    held = Resources(gpus={NVIDIA_GPU: len(devices)})
+
+    assert events.place("dgx1", devices, {"d0": 0, "d1": 1, "d2": 2}, held) == expected
+
+
+def test_gpus_that_a_kubelet_picks_have_no_numbers() -> None:
+    """The queue only counts them; which ones a notebook has, it does not know and does not say."""
+    counted = tuple(replace(device, numbered=False) for device in node().devices)
+    view = story_view(running(indexes=(2, 3)), LOG, nodes=[replace(node(), devices=counted)])
+
+    assert dict(view.facts)["Server"] == "dgx1, 2 GPUs"
+    assert "Your turn. Admitted to dgx1, 2 GPUs." in str(view.lines)
 
 
 def test_figures_and_facts_of_an_ended_job() -> None:
