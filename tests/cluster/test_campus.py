@@ -37,6 +37,23 @@ PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 860}
 NAMES = ("ada", "bob", "carl", "dave", "erin", "fay", "gus", "hal", "dana")
 UID = {name: 20_001 + number for number, name in enumerate(NAMES)}
 GID = 20_000
+MIG = "nvidia.com/mig-1g.10gb"
+SLICE = f"""
+c.GPUQueueKubeSpawner.profile_list = [
+    *c.GPUQueueKubeSpawner.profile_list,
+    {{
+        "display_name": "A slice of a GPU",
+        "slug": "slice",
+        "description": "A seventh of one, for teaching.",
+        "kubespawner_override": {{
+            "cpu_guarantee": 0.01,
+            "mem_guarantee": "16M",
+            "extra_resource_limits": {{"{MIG}": "1"}},
+            "extra_resource_guarantees": {{"{MIG}": "1"}},
+        }},
+    }},
+]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +124,7 @@ def house(own_cluster: Cluster, directory: str) -> Iterator[Installed]:
             secret_files={"test": {"campus.pem": own_cluster.authority.ca.read_text()}, homes.NAME: {"homes": secret}},
             images={"notebook": {"name": repository, "tag": tag}},
             hub={
-                "extraConfig": WATCHED,
+                "extraConfig": WATCHED + SLICE,
                 "config": {"GPUQueueLDAPAuthenticator": logins(directory)},
                 "adminGroups": ["DGX-Admins"],
             },
@@ -187,13 +204,12 @@ def given(cluster: Cluster, pod: str) -> Allocation:
 
 def pictures(page: Any, name: str) -> list[str]:
     """Take a page wide and narrow; returns what makes it scroll sideways on a phone."""
+    wrong = []
     for size in (PHONE, DESK):
         page.set_viewport_size(size)
-        page.wait_for_timeout(200)
         page.screenshot(path=SHOTS / f"{name}-{size['width']}.png", full_page=True)
-        if size is PHONE and (found := too_wide(page)):
-            return [f"{name}: {found}"]
-    return []
+        wrong += [f"{name}, {size['width']} px: {found}" for found in filter(None, [too_wide(page)])]
+    return wrong
 
 
 LOOK = """
@@ -299,20 +315,42 @@ def taken(house: Installed, own_cluster: Cluster) -> Iterator[None]:
         there.delete("pod", f"takes-{node}", grace=0)
 
 
-@pytest.mark.usefixtures("taken")
+@pytest.fixture
+def sliced(house: Installed, own_cluster: Cluster) -> Iterator[None]:
+    """A node says that it has seven slices of a GPU besides."""
+    path = f"/status/capacity/{MIG.replace('/', '~1')}"
+
+    def change(*operation: tuple[str, str]) -> None:
+        change = json.dumps([dict(operation, path=path)])
+        own_cluster.kubectl("patch", "node", "dgx2", "--subresource=status", "--type=json", f"--patch={change}")
+
+    change(("op", "add"), ("value", "7"))
+    own_cluster.kubectl.until(
+        "node", "dgx2", lambda found: found["status"]["allocatable"].get(MIG) == "7", within=60, what="has slices"
+    )
+    yield
+    change(("op", "remove"))
+
+
+@pytest.mark.usefixtures("taken", "sliced")
 def test_the_pages_of_a_cluster_fit_on_a_phone(house: Installed, person: Person, reader: Reader) -> None:
-    """And say in words that GPUs are used by others than the queue's."""
+    """And tell whose GPUs are in the way, and that slices are no help to who wants whole ones."""
+    holding, waiting = person("hal"), person("gus")
+    holding.start("slice")
+    runs(house, holding)
     gus, dana = reader("gus"), reader("dana")
-    waiting = person("gus")
     gus.page.goto("/hub/spawn")
+    assert "0 of 16 GPUs and 6 of 7 GPUs (mig-1g.10gb) free now" in gus.page.inner_text("#main")
     wrong = pictures(gus.page, "form")
 
     gus.ask(4, name="Protein embeddings")
 
-    assert gus.wait().why
+    gus.page.wait_for_selector("#gq-hero[data-state=queued]")
+    assert "used from outside the queue" in gus.page.inner_text(".gq-hero-why")
     waiting.job_is("queued")
     wrong += pictures(gus.page, "waiting-for-others")
     dana.page.goto(PREFIX + "admin")
     dana.page.wait_for_selector("#waiting-rows tr")
+    assert "dgx2, 1 GPU (mig-1g.10gb)" in dana.page.inner_text("#holder-rows")
     wrong += pictures(dana.page, "admin")
     assert wrong == []
