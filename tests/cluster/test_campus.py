@@ -110,13 +110,8 @@ def house(own_cluster: Cluster, directory: str) -> Iterator[Installed]:
     assert own_cluster.share
     own_cluster.share.folder(FOLDER, mode=0o711)
     secret, (repository, _, tag) = secrets.token_hex(32), own_cluster.images["tensorflow"].rpartition(":")
-    homes.serve(
-        own_cluster.kubectl.within(SERVICE),
-        own_cluster.share,
-        FOLDER,
-        image=own_cluster.images["manager"],
-        secret=secret,
-    )
+    there = own_cluster.kubectl.within(SERVICE)
+    homes.serve(there, own_cluster.share, FOLDER, image=own_cluster.images["manager"], secret=secret)
     try:
         with chart_in(
             own_cluster,
@@ -177,10 +172,11 @@ def reader(house: Installed, browser: Browser) -> Iterator[Reader]:
     faults: list[str] = []
 
     def make(name: str) -> BrowserPerson:
-        made.append(BrowserPerson(browser, house.url, name, PASSWORD, SHOTS))
-        made[-1].page.on("pageerror", lambda error: faults.append(f"{made[-1].page.url}: {error}"))
-        made[-1].log_in()
-        return made[-1]
+        it = BrowserPerson(browser, house.url, name, PASSWORD, SHOTS)
+        made.append(it)
+        it.page.on("pageerror", lambda error: faults.append(f"{it.page.url}: {error}"))
+        it.log_in()
+        return it
 
     yield make
     for each in made:
@@ -325,11 +321,13 @@ def sliced(house: Installed, own_cluster: Cluster) -> Iterator[None]:
         own_cluster.kubectl("patch", "node", "dgx2", "--subresource=status", "--type=json", f"--patch={change}")
 
     change(("op", "add"), ("value", "7"))
-    own_cluster.kubectl.until(
-        "node", "dgx2", lambda found: found["status"]["allocatable"].get(MIG) == "7", within=60, what="has slices"
-    )
-    yield
-    change(("op", "remove"))
+    try:
+        own_cluster.kubectl.until(
+            "node", "dgx2", lambda found: found["status"]["allocatable"].get(MIG) == "7", within=60, what="has slices"
+        )
+        yield
+    finally:
+        change(("op", "remove"))
 
 
 @pytest.mark.usefixtures("taken", "sliced")

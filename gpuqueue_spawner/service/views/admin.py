@@ -249,8 +249,8 @@ def _people(jobs: Sequence[Job], site: Site, reader: Reader, remarks: Mapping[st
     for user in sorted({job.user for job in jobs}):
         own = [job for job in jobs if job.user == user]
         holding, waiting = [job for job in own if job.holding], [job for job in own if job.waiting]
-        gpus = sum(job.resources.gpu_count for job in holding)
-        held = f"{words.count(len(holding), 'job holds', 'jobs hold')} {words.count(gpus, 'GPU')}" if holding else ""
+        gpus = words.gpus_together(job.resources for job in holding) or words.count(0, "GPU")
+        held = f"{words.count(len(holding), 'job holds', 'jobs hold')} {gpus}" if holding else ""
         waits = words.count(len(waiting), "job waits", "jobs wait") if waiting else ""
         lost = f"{words.count(len(own), 'job ends', 'jobs end')}; what is not saved there is lost."
         end = cards.Action(

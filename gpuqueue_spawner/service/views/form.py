@@ -37,10 +37,9 @@ def view(
 def _queue(waiting: Sequence[Job], now: float) -> list[list[str]]:
     if not waiting:
         return [["Waiting", "nobody"]]
-    gpus = sum(job.resources.gpu_count for job in waiting)
-    asked = f", {words.count(gpus, 'GPU')}" if gpus else ""
+    asked = [words.count(len(waiting), "job"), words.gpus_together(job.resources for job in waiting)]
     return [
-        ["Waiting", f"{words.count(len(waiting), 'job')}{asked}"],
+        ["Waiting", ", ".join(filter(None, asked))],
         ["Longest wait", words.duration(now - waiting[0].queued)],
     ]
 

@@ -5,6 +5,9 @@ Knows numbers and English. Points in time: moments.py. Words for states and ends
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
 from ...manager.decisions import IN_HUB
 from ...model import Job, Resources
 from ...model.numbers import any_moment, at_most, count, duration, ordinal, round_up
@@ -19,6 +22,7 @@ __all__ = [
     "cpus",
     "duration",
     "gpus",
+    "gpus_together",
     "kind",
     "listing",
     "memory",
@@ -65,7 +69,19 @@ def memory(number: int) -> str:
 
 def gpus(resources: Resources) -> str:
     """Word GPUs: "4 GPUs", with the resource name where it is not the usual one; empty for none."""
-    return " and ".join(count(number, "GPU") + kind(name) for name, number in resources.gpus.items())
+    return _by_kind(resources.gpus)
+
+
+def gpus_together(several: Iterable[Resources]) -> str:
+    """Word the GPUs of several jobs, each kind for itself; empty for none."""
+    total: Counter[str] = Counter()
+    for each in several:
+        total.update(each.gpus)
+    return _by_kind({name: total[name] for name in sorted(total)})
+
+
+def _by_kind(numbers: Mapping[str, int]) -> str:
+    return " and ".join(count(number, "GPU") + kind(name) for name, number in numbers.items())
 
 
 def kind(resource: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gpuqueue_spawner.model import End, ReasonCode, State
+from gpuqueue_spawner.model import End, ReasonCode, Resources, State
+from gpuqueue_spawner.model.resources import NVIDIA_GPU
 from gpuqueue_spawner.service.readers import Reader
 from gpuqueue_spawner.service.views import chips
 
@@ -103,18 +104,21 @@ def test_a_server_can_be_drained_and_taken_back() -> None:
 
 
 def test_people_are_summed_up_with_what_is_to_be_said_of_them() -> None:
-    """Someone who may no longer log in still holds what runs."""
+    """Someone who may no longer log in still holds what runs; kinds of GPUs are not added up."""
+    sliced_job = replace(running(4, user="kim"), resources=Resources(gpus={NVIDIA_GPU: 2, "nvidia.com/mig-1g.10gb": 1}))
     view = admin_view(
-        running(1, user="tkumar"), job(2, user="tkumar"), job(3), remarks={"tkumar": "may no longer log in"}
-    )
+        running(1, user="tkumar"), job(2, user="tkumar"), job(3), sliced_job,
+        remarks={"tkumar": "may no longer log in"},
+    )  # fmt: skip
 
     assert [(row.name, row.words, row.remark) for row in view.people] == [
         ("aneh", "1 job waits", ""),
+        ("kim", "1 job holds 2 GPUs and 1 GPU (mig-1g.10gb)", ""),
         ("tkumar", "1 job holds 2 GPUs, 1 job waits", "may no longer log in"),
     ]
-    assert view.people[1].end is not None
-    assert view.people[1].end.url == "/services/gpuqueue/admin/users/tkumar/end"
-    assert "2 jobs end" in view.people[1].end.lost
+    assert view.people[2].end is not None
+    assert view.people[2].end.url == "/services/gpuqueue/admin/users/tkumar/end"
+    assert "2 jobs end" in view.people[2].end.lost
 
 
 def test_what_ends_already_cannot_be_stopped_again() -> None:
