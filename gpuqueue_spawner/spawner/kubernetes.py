@@ -269,6 +269,7 @@ class GPUQueueKubeSpawner(QueueingMixin, FoldersMixin):
         """Pods as the API server has them now; asked again while it does not answer.
 
         :raises ApiException: it refuses.
+        :raises LaunchFailed: it does not answer for longer than KubeSpawner would ask.
         """
         found: list[Any] = []
 
@@ -283,8 +284,11 @@ class GPUQueueKubeSpawner(QueueingMixin, FoldersMixin):
                 return False
             return True
 
-        limit = self.k8s_api_request_retry_timeout
-        await exponential_backoff(answered, f"the cluster does not answer for {limit} s", timeout=limit)
+        words, limit = "the cluster does not answer", self.k8s_api_request_retry_timeout
+        try:
+            await exponential_backoff(answered, words, timeout=limit)
+        except TimeoutError:
+            raise LaunchFailed(words) from None
         return found
 
     def _pod(self) -> dict[str, Any] | None:

@@ -337,3 +337,22 @@ async def test_a_launch_that_the_cluster_takes_away_has_not_failed(monkeypatch: 
     monkeypatch.setattr(it, "_pod", lambda: pod_that(phase="Failed", reason="OutOfcpu", message="no room"))
     failure = await it._fails()
     assert (failure.taken, str(failure)) == (False, "OutOfcpu: no room")
+
+
+async def test_a_cluster_that_does_not_list_pods_is_asked_again_and_then_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that is dead would else be waited for until the launch's whole time is up."""
+    it = spawner(k8s_api_request_retry_timeout=1)
+    asked: list[Any] = []
+
+    class Api:
+        async def list_namespaced_pod(self, namespace: str, **query: Any) -> Any:
+            asked.append(query)
+            raise TimeoutError
+
+    it.api = Api()
+
+    with pytest.raises(LaunchFailed, match="the cluster does not answer"):
+        await it._list(label_selector="a=b")
+
+    assert len(asked) > 1
+    assert asked[0] == {"label_selector": "a=b", "_request_timeout": it.k8s_api_request_timeout}
