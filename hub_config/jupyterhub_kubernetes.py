@@ -143,7 +143,11 @@ spawner.gid = NOTEBOOKS["gid"]
 spawner.fs_gid = NOTEBOOKS["gid"]
 spawner.allow_privilege_escalation = False
 spawner.container_security_context = {"capabilities": {"drop": ["ALL"]}}
-spawner.pod_security_context = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+spawner.pod_security_context = {
+    "runAsNonRoot": True,
+    "seccompProfile": {"type": "RuntimeDefault"},
+    "fsGroupChangePolicy": "OnRootMismatch",  # else each start changes the group of every file of a large home
+}
 
 # ---- what people keep ------------------------------------------------------------------------------------------------
 STORAGE = {

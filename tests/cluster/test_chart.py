@@ -193,6 +193,7 @@ CAN = {
     f"{RELEASE}-hub": {
         ("create", "pods", "notebooks"): True,
         ("delete", "pods", "notebooks"): True,
+        ("get", "pods", "notebooks"): False,
         ("list", "events", "notebooks"): True,
         ("create", "pods/exec", "notebooks"): False,
         ("get", "pods/log", "notebooks"): False,

@@ -57,6 +57,11 @@ def test_each_choice_asks_for_its_gpus_and_their_share(load: Any) -> None:
     assert choices["gpu2"]["default"] is True
 
 
+def test_a_large_home_is_not_gone_through_at_each_start(load: Any) -> None:
+    """What the file says of a pod's security stands in place of the spawner's default, which says that too."""
+    assert load().GPUQueueKubeSpawner.pod_security_context["fsGroupChangePolicy"] == "OnRootMismatch"
+
+
 def test_a_site_without_gpus_offers_none(load: Any) -> None:
     c = load(notebooks={"gpu_counts": []})
 
