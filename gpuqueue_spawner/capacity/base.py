@@ -48,6 +48,7 @@ class Pod:
     node: str  #: where it is bound to; empty: nowhere yet
     launch: int  #: number of the launch that made it
     resources: Resources  #: what it takes of its node
+    leaving: bool = False  #: somebody has asked the cluster for its end
     lost: bool = False  #: the cluster has given it up with its node; it may run there still, cut off
 
     def serves(self, job: Job) -> bool:

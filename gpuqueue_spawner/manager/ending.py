@@ -151,8 +151,8 @@ class Ending:
 
         return await self.watch.decide(job.id, exited)
 
-    async def failed(self, job: Job, *, launch: int, message: str, taken: bool) -> Job:
-        """The Hub says that a launch failed; not by its own fault where the cluster took it away.
+    async def failed(self, job: Job, *, launch: int, message: str, taken: bool, away: bool = False) -> Job:
+        """The Hub says that a launch failed; not by its own fault where the cluster took it away, or did not answer.
 
         :raises KeyError: no such open job.
         """
@@ -163,6 +163,8 @@ class Ending:
         def failed(current: Job) -> Change | None:
             if taken and current.state is State.STARTING:
                 return decisions.taken(current, launch=launch, words=message)
+            if away:
+                return decisions.unlaunch(current, launch=launch, message=message)
             return decisions.failed(current, launch=launch, message=message, retries=retries)
 
         return await self.watch.decide(job.id, failed)

@@ -20,6 +20,7 @@ from .hubs import Hubs
 from .launching import Launching
 from .leadership import LeaseUnknown
 from .leases import lease_loop
+from .leftovers import Leftovers
 from .manager import Manager
 from .outlook import outlook_loop
 from .planning import plan_loop
@@ -39,6 +40,7 @@ class Office:
     launching: Launching
     resume: Resume
     hubs: Hubs
+    leftovers: Leftovers
 
     @classmethod
     def of(cls, manager: Manager, capacity: Capacity, hub: HubAPI, *, secret: bytes) -> Office:
@@ -56,6 +58,7 @@ class Office:
             launching=launching,
             resume=Resume(manager, hubs, hub, watch),
             hubs=hubs,
+            leftovers=Leftovers(manager, capacity, watch),
         )
 
     async def run(self, holder: str, *, shared: bool = False) -> None:
@@ -84,6 +87,7 @@ class Office:
                 tasks.create_task(outlook_loop(self.manager), name="outlook")
                 tasks.create_task(self.ending.run(), name="ending")
                 tasks.create_task(self.resume.run(), name="resume")
+                tasks.create_task(self.leftovers.run(), name="leftovers")
                 tasks.create_task(lease_loop(self.manager), name="leases")
                 tasks.create_task(cordon_loop(self.manager, self.watch.capacity), name="cordons")
                 tasks.create_task(housekeeping_loop(self.manager), name="housekeeping")

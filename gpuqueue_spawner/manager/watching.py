@@ -324,6 +324,10 @@ class Watch:
         """The job's processes at the last look; of a job that is a pod there are none."""
         return tuple(each for each in self.traces(key) if isinstance(each, Process))
 
+    def seen_keys(self) -> tuple[str, ...]:
+        """The keys of all jobs that something was left of at the last look, known ones or not."""
+        return tuple(self._seen_traces)
+
     def traces(self, key: str) -> tuple[Trace, ...]:
         """The job's processes or pods at the last look."""
         return tuple(self._seen_traces.get(key, ()))

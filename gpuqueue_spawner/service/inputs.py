@@ -231,6 +231,7 @@ class FailedInput(Input):
     launch: Launch
     message: Annotated[str, BeforeValidator(legible)] = ""
     taken: bool = False  #: by the cluster: no failure of its own
+    away: bool = False  #: the cluster did not answer: no failure of its own either
 
 
 class FateInput(Input):

@@ -9,11 +9,11 @@ import asyncio
 import json
 import random
 import secrets
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import traitlets.log
 from tornado.httpclient import HTTPClientError, HTTPRequest, HTTPResponse
@@ -73,6 +73,9 @@ class _Stream:
 class QueueClient:
     """The Hub's side of the spawner protocol."""
 
+    #: Deletes the pods of launches that are over; set by the spawner that makes pods, as soon as the Hub knows it.
+    clear: ClassVar[Callable[[Sequence[Mapping[str, Any]]], Awaitable[None]] | None] = None
+
     _shared: dict[tuple[asyncio.AbstractEventLoop, str], QueueClient] = {}
 
     def __init__(self, *, url: str, secret_file: str, unsent: Path | None = None) -> None:
@@ -83,6 +86,7 @@ class QueueClient:
         self._held: dict[str, Held] = {}  # by key: an id names another job once a backup was restored
         self._stream = _Stream()
         self._task: asyncio.Task[None] | None = None
+        self._clearing: asyncio.Task[None] | None = None
         self._back = asyncio.Event()  #: set when the queue answered something
         # Not the shared one: a slow launch must not wait behind ten other requests of the Hub.
         self._http = SimpleAsyncHTTPClient(force_instance=True, max_clients=500, max_body_size=BODY_LIMIT)
@@ -209,7 +213,7 @@ class QueueClient:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._beat(connection), name="gpuqueue beat")
                 tasks.create_task(self.unsent.keep_trying(every=BEAT_S), name="gpuqueue unsent")
-                await self._listen(connection)
+                await self._listen(connection, tasks)
         finally:
             self._stream.connection = None
             connection.close()
@@ -219,7 +223,7 @@ class QueueClient:
             await asyncio.sleep(BEAT_S)
             await connection.write_message(json.dumps({"type": "beat"}))
 
-    async def _listen(self, connection: WebSocketClientConnection) -> None:
+    async def _listen(self, connection: WebSocketClientConnection, tasks: asyncio.TaskGroup) -> None:
         while True:
             async with asyncio.timeout(SILENCE_S):
                 message = await connection.read_message()
@@ -230,6 +234,13 @@ class QueueClient:
                 view = JobView.of_document(document["job"])
                 if view.key in self._held:
                     self._held[view.key].update(view)
+            elif document.get("type") == "clear":
+                self._clear(document["pods"], tasks)
+
+    def _clear(self, pods: Sequence[Mapping[str, Any]], tasks: asyncio.TaskGroup) -> None:
+        """Beside all else, and not twice at once: a cluster that does not answer must not delay a beat."""
+        if QueueClient.clear is not None and (self._clearing is None or self._clearing.done()):
+            self._clearing = tasks.create_task(_all_of(QueueClient.clear(pods)), name="gpuqueue clear")
 
     def _tell_holds(self) -> None:
         connection = self._stream.connection
@@ -258,6 +269,10 @@ class QueueClient:
             self.log.error("The queue at %s does not accept the secret in %s", self.url, self.secret_file)
         elif first:
             self.log.warning("No stream from the queue at %s (%s); trying again", self.url, str(error) or repr(error))
+
+
+async def _all_of(doing: Awaitable[None]) -> None:
+    await doing
 
 
 def _read(response: HTTPResponse) -> dict[str, Any]:

@@ -73,9 +73,10 @@ class QueueRefused(Exception):
 class LaunchFailed(Exception):
     """A permitted launch came to nothing, in words for its owner; the job goes back to the queue."""
 
-    def __init__(self, words: str, *, taken: bool = False) -> None:
+    def __init__(self, words: str, *, taken: bool = False, away: bool = False) -> None:
         super().__init__(words)
         self.taken = taken  #: by the cluster, from a launch that could have worked
+        self.away = away  #: nobody there to launch it
 
 
 class Superseded(Exception):

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from aiohttp import ClientError
 from jupyterhub.utils import exponential_backoff, maybe_future
 from kubernetes_asyncio.client import ApiException
 from kubespawner import KubeSpawner
@@ -24,6 +23,9 @@ from traitlets import Bool, Float, TraitError, validate
 from ..model import Cause, Fate, pod_fate
 from ..model.pods import KEY, LAUNCH, pod_constraints, pod_resources, refuse_impossible
 from ..model.resources import InvalidResources
+from .apiserver import FAULTS, away, said
+from .clearing import clear
+from .client import QueueClient
 from .errors import InvalidOption, LaunchFailed
 from .folders import FoldersMixin
 from .jobs import Permit
@@ -129,8 +131,8 @@ class GPUQueueKubeSpawner(QueueingMixin, FoldersMixin):
                 if not start.done():
                     raise fails.result()
                 return start.result()
-            except ApiException as error:
-                raise LaunchFailed(f"the cluster refused it: {_said(error)}") from None
+            except FAULTS as error:
+                raise self._failure(error) from None
             finally:
                 for task in (start, *beside):
                     task.cancel()
@@ -140,8 +142,12 @@ class GPUQueueKubeSpawner(QueueingMixin, FoldersMixin):
         """None while the pod lives, else the exit status of the notebook."""
         # KubeSpawner deletes a pod that has ended, and with it what tells how.
         self._fate = self._fate or pod_fate(self._pod() or {}, container=NOTEBOOK)
-        async with self._inside_kubespawner():
-            return await super().poll_launch()
+        try:
+            async with self._inside_kubespawner():
+                return await super().poll_launch()
+        except FAULTS as error:
+            self.log.warning("Pod %s has ended and is deleted later: %s", self.pod_name, said(error))
+            return (self._fate.status or 1) if self._fate else None
 
     async def exit_status(self) -> int | None:
         """How the notebook ended; None: its pod was taken away, or gone before anybody looked."""
@@ -152,14 +158,16 @@ class GPUQueueKubeSpawner(QueueingMixin, FoldersMixin):
         return self._fate
 
     async def end_launch(self, *, now: bool = False) -> None:
-        """Delete the pod and wait until it is gone, for as long as `gone_timeout`."""
+        """Delete the pod and wait until it is gone, for as long as `gone_timeout`.
+
+        Whatever the cluster says to that: the queue holds the GPUs, and names the pod again until it is gone.
+        """
         try:
             async with self._inside_kubespawner(), asyncio.timeout(self.gone_timeout):
                 await super().end_launch(now=now)
-        except TimeoutError:
-            self.log.warning(
-                "Pod %s is not gone after %g s; its GPUs are held until it is", self.pod_name, self.gone_timeout
-            )
+        except FAULTS as error:
+            words = "Pod %s is not known to be gone (%s); its GPUs are held until it is"
+            self.log.warning(words, self.pod_name, said(error))
 
     async def stop(self, now: bool = False) -> None:
         """End the server; called by KubeSpawner itself, remove the pod only."""
@@ -183,9 +191,15 @@ class GPUQueueKubeSpawner(QueueingMixin, FoldersMixin):
             self._pin(pod, self._permit.job.node)
         await self.prepare_folder(self._document(pod))
         secret = self._hide_token(pod) if self.token_in_secret else {}
-        made: bool = await super()._make_create_pod_request(pod, request_timeout)
-        if made and secret:
-            await self._make_secret(pod, secret)
+        try:
+            made: bool = await super()._make_create_pod_request(pod, request_timeout)
+            if made and secret:
+                await self._make_secret(pod, secret)
+        except FAULTS as error:
+            if not away(error):
+                raise
+            self.log.warning("The cluster does not make pod %s: %s", self.pod_name, said(error))
+            return False  # it is asked again
         return made
 
     def _hide_token(self, pod: Any) -> dict[str, str]:
@@ -223,7 +237,9 @@ class GPUQueueKubeSpawner(QueueingMixin, FoldersMixin):
             return False
         except ApiException as error:
             if error.status != 409:
-                raise LaunchFailed(f"the secret {name} could not be made: {_said(error)}") from None
+                if away(error):
+                    return False
+                raise LaunchFailed(f"the secret {name} could not be made: {said(error)}") from None
             # Of this very request, whose answer was lost, or of a pod of this name that is gone: made anew.
             await self.api.delete_namespaced_secret(name, self.namespace)
             return False
@@ -279,8 +295,10 @@ class GPUQueueKubeSpawner(QueueingMixin, FoldersMixin):
                 found[:] = (
                     await self.api.list_namespaced_pod(self.namespace, **selector, _request_timeout=limit)
                 ).items
-            except (ClientError, TimeoutError) as error:
-                self.log.warning("The cluster does not list pods: %s", str(error) or f"no answer in {limit} s")
+            except FAULTS as error:
+                if not away(error):
+                    raise
+                self.log.warning("The cluster does not list pods: %s", said(error))
                 return False
             return True
 
@@ -290,6 +308,14 @@ class GPUQueueKubeSpawner(QueueingMixin, FoldersMixin):
         except TimeoutError:
             raise LaunchFailed(words) from None
         return found
+
+    def _failure(self, error: BaseException) -> Exception:
+        """What a launch that ended so says of it."""
+        if isinstance(error, TimeoutError) and self._pod() is not None:
+            return error  # the pod is there, and does not become ready
+        if away(error):
+            return LaunchFailed(f"the cluster does not answer: {said(error)}", away=True)
+        return LaunchFailed(f"the cluster refused it: {said(error)}")
 
     def _pod(self) -> dict[str, Any] | None:
         """The pod as the cluster last told it."""
@@ -330,9 +356,5 @@ def _copied(pod: Any) -> Any:
     return pod
 
 
-def _said(error: ApiException) -> str:
-    """The API server's own words."""
-    try:
-        return str(json.loads(error.body or "")["message"])
-    except (ValueError, KeyError, TypeError):
-        return str(error.reason)
+#: Also before the first spawner of a Hub is made.
+QueueClient.clear = partial(clear, sections=GPUQueueKubeSpawner.section_names())

@@ -236,7 +236,8 @@ class Turn:
     async def _tell_failed(self, permit: Permit, failure: LaunchFailed) -> None:
         message = str(failure)
         self.log.warning("Launch %s of job %s failed: %s", permit.launch, permit.job.id, message)
-        body = {"launch": permit.launch, "message": message[:1000]} | ({"taken": True} if failure.taken else {})
+        body = {"launch": permit.launch, "message": message[:1000]}
+        body |= {name: True for name in ("taken", "away") if getattr(failure, name)}
 
         async def tell() -> JobView:
             answer = await self.queue.post(f"{JOBS}/{permit.job.key}/failed", body)

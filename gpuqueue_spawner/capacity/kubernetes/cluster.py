@@ -181,6 +181,7 @@ def _of_job(pod: SeenPod, *, lost: bool) -> Pod:
         node=pod.node,
         launch=pod.launch,
         resources=pod.resources,
+        leaving=pod.deleted,
         lost=lost,
     )
 

@@ -88,7 +88,11 @@ class FailedJob(SpawnerJob):
         given = read(FailedInput, self.json_body())
         job = self.manager.queue.jobs[self.job_id(key)]
         message = " ".join(given.message.split())[:500]
-        self.show(await self.office.ending.failed(job, launch=given.launch, message=message, taken=given.taken))
+        self.show(
+            await self.office.ending.failed(
+                job, launch=given.launch, message=message, taken=given.taken, away=given.away
+            )
+        )
 
 
 class ExitedJob(SpawnerJob):

@@ -1,4 +1,5 @@
-"""The one stream of each Hub: which jobs it holds goes up, what happens to them comes down, and both sides beat.
+"""The one stream of each Hub: which jobs it holds goes up, what happens to them and what must go comes down, and both
+sides beat.
 
 Silence is loss: a Hub that says nothing for a while counts as gone, and what it held is posted again when one is back.
 """
@@ -92,9 +93,20 @@ class Stream(WebSocketHandler, SpawnerHandler):
     async def _beat(self) -> None:
         while (left := self._heard + SILENCE_S - time.monotonic()) > 0:
             await self._send({"type": "beat"})
+            await self._tell_leftovers()
             await asyncio.sleep(min(BEAT_S, left))
             self.manager.leading()  # the one that leads admits nobody while the Hub stays here
         raise Silent
+
+    async def _tell_leftovers(self) -> None:
+        """What it must delete; again with each beat, until it is gone."""
+        instance = self.office.leftovers.capacity.instance
+        pods = [
+            {"namespace": each.namespace, "instance": instance, "key": each.key, "launch": each.launch}
+            for each in self.office.leftovers.due[:PORTION]
+        ]
+        if pods:
+            await self._send({"type": "clear", "pods": pods})
 
     async def _tell(self) -> None:
         """Every job it holds once, then each change of one of them; whose turn has come is told first."""

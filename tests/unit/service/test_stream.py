@@ -1,4 +1,4 @@
-"""What a connected Hub is told first, when thousands of places change at once; and when it is sent away."""
+"""What a connected Hub is told first, and again while pods must go; and when it is sent away."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
+from gpuqueue_spawner.manager.leftovers import Left
 from gpuqueue_spawner.manager.planning import plan_once
 from gpuqueue_spawner.service.inputs import JobInput
 from tests.unit.manager.world import SECRET, World
@@ -86,3 +87,33 @@ def test_whose_turn_has_come_is_told_first_and_then_the_front_of_the_line(servic
 
     assert [job["state"] for job in found] == ["admitted"] * 2 + ["queued"] * (ASKED - 2)
     assert [job["place"] for job in found[2:]] == [*range(1, ASKED - 1)]
+
+
+def test_what_must_go_is_told_with_each_beat_until_it_is_gone(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gpuqueue_spawner.service.spawner_api.stream.BEAT_S", 0.05)
+    leftovers = service.office.leftovers
+    leftovers.due = (Left(key="k", namespace="notebooks", launch=2),)
+
+    async def told() -> list[dict[str, Any]]:
+        headers = {"Authorization": f"Bearer {SECRET.decode()}"}
+        stream = await websocket_connect(
+            HTTPRequest(f"ws://127.0.0.1:{service.port}/spawner/v1/stream", headers=headers)
+        )
+        await stream.write_message(json.dumps({"type": "hello", "instance": "i" * 16, "holds": []}))
+        found: list[dict[str, Any]] = []
+        while len(found) < 12:
+            found.append(json.loads(await stream.read_message() or "{}"))
+            if len(found) == 4:
+                leftovers.due = ()
+        stream.close()
+        return found
+
+    found = service.world.run(told())
+
+    pod = {"namespace": "notebooks", "instance": service.world.machine.instance, "key": "k", "launch": 2}
+    clear = {"type": "clear", "pods": [pod]}
+    assert [each["type"] for each in found[:4]] == ["beat", "clear"] * 2
+    assert next(each for each in found if each["type"] == "clear") == clear
+    assert {each["type"] for each in found[6:]} == {"beat"}

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiohttp import ClientConnectionError
 from kubernetes_asyncio.client import ApiException
 
 from gpuqueue_spawner.model import Constraints, Resources, Taint
@@ -258,6 +259,57 @@ async def test_a_pod_that_the_cluster_refuses_is_told_in_its_words(monkeypatch: 
     monkeypatch.setattr("kubespawner.KubeSpawner.start", lambda _: start())
     with pytest.raises(LaunchFailed, match='the cluster refused it: pods "x" is forbidden: violates PodSecurity'):
         await it.launch(permit)
+
+
+FAULTS = [
+    ClientConnectionError("refused"),
+    TimeoutError(),
+    ApiException(status=503, reason="not ready"),
+    ApiException(status=500, reason="etcdserver: leader changed"),
+    ApiException(status=429, reason="too many requests"),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=repr)
+async def test_a_cluster_that_does_not_answer_is_asked_again_and_then_is_no_failure_of_the_job(
+    fault: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever asks: to list, to make and to delete a pod. The queue sees to what could not be deleted."""
+    it = spawner(k8s_api_request_retry_timeout=1)
+    permit = permitted(it)
+    asked: list[str] = []
+
+    class Api:
+        api_client = it.api.api_client
+        away = True
+
+        async def list_namespaced_pod(self, *_: Any, **__: Any) -> Any:
+            asked.append("list")
+            if self.away and asked.count("list") < 2:
+                raise fault
+            return SimpleNamespace(items=[])
+
+        async def create_namespaced_pod(self, *_: Any, **__: Any) -> Any:
+            asked.append("create")
+            raise fault
+
+        async def delete_namespaced_pod(self, *_: Any, **__: Any) -> Any:
+            asked.append("delete")
+            raise fault
+
+    async def nothing(*_: Any, **__: Any) -> None:
+        return None
+
+    it.api = Api()
+    for name in ("_tell_events", "_start_watching_pods", "_start_watching_events"):
+        monkeypatch.setattr(it, name, nothing)
+
+    with pytest.raises(LaunchFailed, match="the cluster does not answer") as failure:
+        await it.launch(permit)
+    await it.end_launch(now=True)
+
+    assert failure.value.away
+    assert (asked.count("list"), asked.count("create") > 1, "delete" in asked) == (2, True, True)
 
 
 async def test_the_pod_is_as_restricted_as_pod_security_wants_it() -> None:
