@@ -85,11 +85,22 @@ def wire(own_cluster: Cluster) -> Iterator[Relay]:
 
 
 @pytest.fixture(scope="module")
-def house(own_cluster: Cluster, kubectl: Kubectl, wire: Relay) -> Iterator[Site]:
+def hub_wire(own_cluster: Cluster) -> Iterator[Relay]:
+    """The Hub's way to the API server."""
+    it = Relay()
+    yield it
+    it.close()
+
+
+@pytest.fixture(scope="module")
+def house(own_cluster: Cluster, kubectl: Kubectl, wire: Relay, hub_wire: Relay) -> Iterator[Site]:
     """One site for all tests of a module; each has people of its own."""
-    through = wire.kubeconfig(kubectl.kubeconfig)
+    ways = {
+        "manager_kubeconfig": wire.kubeconfig(kubectl.kubeconfig),
+        "hub_kubeconfig": hub_wire.kubeconfig(kubectl.kubeconfig),
+    }
     try:
-        with queue_on(own_cluster, kubectl, manager_kubeconfig=through, manager_more="c.Policy.queued_jobs = 0") as it:
+        with queue_on(own_cluster, kubectl, **ways, manager_more="c.Policy.queued_jobs = 0") as it:
             yield it
     finally:
         own_cluster.mend()  # whatever a test that failed has left
