@@ -64,6 +64,7 @@ class Shaker:
     cluster: Cluster
     kubectl: Kubectl
     wire: Relay
+    hub_wire: Relay
     chance: random.Random
     admin: Visitor
     people: list[Visitor] = field(default_factory=list)
@@ -101,8 +102,10 @@ class Shaker:
             *(lambda part=part: self._term([part]) for part in parts),
             lambda: self._kill(both),
             lambda: self._kill([self.site.manager, self.site.hub]),
+            lambda: self._kill([self.cluster.components["apiserver"], self.site.hub]),
             self._lose_a_kubelet,
-            self._cut_the_wire,
+            lambda: self._cut(self.wire, "manager"),
+            lambda: self._cut(self.hub_wire, "Hub"),
             self._reset_the_wire,
         ]
 
@@ -130,11 +133,11 @@ class Shaker:
         time.sleep(self.chance.uniform(0.0, 2.0))  # shorter than the cluster takes to call it lost
         node.start_with_containerd()
 
-    def _cut_the_wire(self) -> None:
-        self.say("  cut the manager off from the API server")
-        self.wire.cut()
+    def _cut(self, wire: Relay, whose: str) -> None:
+        self.say(f"  cut the {whose} off from the API server")
+        wire.cut()
         time.sleep(self.chance.uniform(1.0, 8.0))
-        self.wire.heal()
+        wire.heal()
 
     def _reset_the_wire(self) -> None:
         self.say("  close the manager's watches every second")
@@ -226,11 +229,11 @@ class Shaker:
         return "\n".join([f"seed {SEED}", *self.told[-12:], jobs, pods, self.site.story()])
 
 
-def test_random_faults(own_cluster: Cluster, kubectl: Kubectl, wire: Relay, house: Site) -> None:
-    """API server, etcd, scheduler, kubelet and containerd, manager, Hub, and the wire between: at random moments."""
+def test_random_faults(own_cluster: Cluster, kubectl: Kubectl, wire: Relay, hub_wire: Relay, house: Site) -> None:
+    """API server, etcd, scheduler, kubelet and containerd, manager, Hub, and their wires: at random moments."""
     print(f"seed {SEED}")
     chance = random.Random(SEED)  # noqa: S311
-    shaker = Shaker(house, own_cluster, kubectl, wire, chance, Visitor(house, "dana").login())
+    shaker = Shaker(house, own_cluster, kubectl, wire, hub_wire, chance, Visitor(house, "dana").login())
     shaker.people = [Visitor(house, name).login() for name in PEOPLE]
     faults = shaker.faults()
 
