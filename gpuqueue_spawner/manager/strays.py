@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..capacity import Mark, Observation, Pod, Trace
-from ..model import Device, Job, Node, State
+from ..model import Device, Job, Node, Resources, State
 from ..model.kept import Kept
 
 UNKNOWN_SERVER = "a running server that this queue does not know"
@@ -19,8 +19,8 @@ OTHERS = "something else in the cluster"
 BROKEN = "does not work, says its node"
 
 
-#: A node; which devices are taken by nobody knows whom, and held by jobs; the pods that run there out of place.
-Question = tuple[Node, frozenset[str], frozenset[str], tuple[Pod, ...]]
+#: A node; which devices are taken by nobody knows whom, and held by jobs; what pods take that was not given.
+Question = tuple[Node, frozenset[str], frozenset[str], tuple[Resources, ...]]
 NOTHING: frozenset[str] = frozenset()
 
 
@@ -55,25 +55,25 @@ def room(
 ) -> tuple[Node, ...]:
     """The nodes, with what others use taken out of what may be given.
 
-    Others are those outside the queue, strays, and pods that run elsewhere than where their job has its place: what an
-    earlier launch left on a node that died. Where only the number of GPUs is known that they use, or that do not work,
-    those count that no job holds, the highest first.
+    Others are those outside the queue, strays, and what pods of a job take that it was not given: those that run
+    elsewhere than where it has its place, what an earlier launch left, and what a cluster added to a pod beyond what
+    the job asked for. Where only the number of GPUs is known that they use, or that do not work, those count that no
+    job holds, the highest first.
 
     :param kept: of earlier looks: a node on which nothing changed is the same record again.
     """
-    homes = {job.key: job.placement.node for job in holding if job.placement and job.state is not State.ADMITTED}
     held: dict[str, set[str]] = {}  # by node: in a cluster the devices of each node have the same names
     for job in holding:
         if job.placement:
             held.setdefault(job.placement.node, set()).update(job.placement.devices)
     taken = _taken(observation, holding)
-    loose: dict[str, list[Pod]] = {}
-    for pod in _out_of_place(observation.jobs, homes):
-        loose.setdefault(pod.node, []).append(pod)
+    loose: dict[str, list[Resources]] = {}
+    for node, more in _not_given(observation.jobs, holding):
+        loose.setdefault(node, []).append(more)
     there = {name: frozenset(devices) for name, devices in held.items()}
     questions = (
-        (node.name, (node, taken, there.get(node.name, NOTHING), tuple(loose.get(node.name, ()))))
-        for node in observation.nodes
+        (each.name, (each, taken, there.get(each.name, NOTHING), tuple(loose.get(each.name, ()))))
+        for each in observation.nodes
     )
     return (kept or Kept()).answers(questions, _without)
 
@@ -88,16 +88,29 @@ def _taken(observation: Observation, holding: Collection[Job]) -> frozenset[str]
     return frozenset(taken)
 
 
-def _out_of_place(jobs: Mapping[str, tuple[Trace, ...]], homes: Mapping[str, str]) -> Iterable[Pod]:
+def _not_given(jobs: Mapping[str, tuple[Trace, ...]], holding: Iterable[Job]) -> Iterable[tuple[str, Resources]]:
+    """What pods take of their nodes that the queue has not given to their jobs."""
+    given = {job.key: job for job in holding if job.placement and job.state is not State.ADMITTED}
     for key, traces in jobs.items():
-        for trace in traces:
-            if isinstance(trace, Pod) and trace.node and trace.node != homes.get(key):
-                yield trace
+        job, pods = given.get(key), [trace for trace in traces if isinstance(trace, Pod) and trace.node]
+        own = [pod for pod in pods if job is not None and _is_at_home(pod, job)]
+        yield from ((pod.node, pod.resources) for pod in pods if pod not in own)
+        if job is None or not own or (len(own) == 1 and own[0].resources.fits_in(job.resources)):
+            continue  # nearly always: no sum is worth its time
+        yield own[0].node, sum((pod.resources for pod in own), Resources()).beyond(job.resources)
+
+
+def _is_at_home(pod: Pod, job: Job) -> bool:
+    """Whether it runs where its job has its place, and is not left from an earlier launch.
+
+    A later launch than the queue knows of is that of a job out of a restored backup.
+    """
+    return job.placement is not None and pod.node == job.placement.node and pod.launch >= job.launch
 
 
 def _without(question: Question) -> Node:
     node, taken, held, loose = question
-    used = sum((pod.resources for pod in loose), node.used)
+    used = sum(loose, node.used)
     broken, left = Counter(node.broken.gpus), Counter(used.gpus)
 
     def judge(device: Device) -> Device:

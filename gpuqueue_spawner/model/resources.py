@@ -68,6 +68,14 @@ class Resources:
             gpus={name: self.gpus.get(name, 0) + other.gpus.get(name, 0) for name in names},
         )
 
+    def beyond(self, other: Resources) -> Resources:
+        """Of each amount, what is more than the same amount of `other`."""
+        return Resources(
+            cpus=max(0.0, self.cpus - other.cpus),
+            memory=max(0, self.memory - other.memory),
+            gpus={name: max(0, count - other.gpus.get(name, 0)) for name, count in self.gpus.items()},
+        )
+
     def fits_in(self, room: Resources) -> bool:
         """Whether every amount is at most the same amount of `room`."""
         return (

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from gpuqueue_spawner.capacity import Mark, Observation, Pod, Process
 from gpuqueue_spawner.manager import strays
 from gpuqueue_spawner.model import Device, Job, Node, Placement, Resources, State
@@ -19,7 +21,7 @@ NODE = Node(
 
 def job(key: str, *devices: int, node: str = "dgx1", state: State = State.RUNNING) -> Job:
     placement = Placement(node=node, devices=tuple(f"{GPU}/{number}" for number in devices))
-    need = Resources(gpus={GPU: len(devices)})
+    need = Resources(cpus=1, gpus={GPU: len(devices)})
     fields: dict[str, Any] = {"user": "ada", "server": "", "request": key, "resources": need, "lease": 3600.0}
     moments: dict[str, Any] = {"version": 1, "submitted": 0.0, "queued": 0.0, "launch": 2}
     return Job(id=1, key=key, state=state, placement=placement, **fields, **moments)
@@ -109,3 +111,54 @@ def test_a_process_of_an_unknown_job_holds_the_gpus_that_it_names() -> None:
     (node,) = strays.room(Observation(nodes=(NODE,), jobs={"unknown": (process,)}, marked=marked), [])
 
     assert free(node) == [0, 2, 3]
+
+
+def test_a_pod_of_an_earlier_launch_counts_beside_the_job_s_own_on_the_same_node() -> None:
+    """Half of the node is the job's, the other half is not free before the old pod is gone."""
+    again = job("a", 0, 1)
+    seen = Observation(nodes=(NODE,), jobs={"a": (pod("dgx1", 2, launch=1), pod("dgx1", 2, launch=2))})
+
+    (node,) = strays.room(seen, [again])
+
+    assert free(node, again) == []
+    assert node.used.cpus == 1
+
+
+def test_two_pods_of_one_launch_count_both() -> None:
+    """However that came about: what runs is not free."""
+    twice = job("a", 0, 1)
+    seen = Observation(nodes=(NODE,), jobs={"a": (pod("dgx1", 2), pod("dgx1", 2))})
+
+    (node,) = strays.room(seen, [twice])
+
+    assert free(node, twice) == []
+
+
+def test_a_pod_of_a_later_launch_than_the_queue_knows_of_is_its_job_s_own() -> None:
+    """Of a restored backup: its GPUs are not counted twice."""
+    restored = job("a", 0, 1)
+    seen = Observation(nodes=(NODE,), jobs={"a": (pod("dgx1", 2, launch=7),)})
+
+    (node,) = strays.room(seen, [restored])
+
+    assert free(node, restored) == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("takes", "beyond"),
+    [
+        (Resources(cpus=4, memory=3, gpus={GPU: 1}), Resources(cpus=2.5, memory=2)),
+        (Resources(cpus=1, memory=1, gpus={GPU: 1}), Resources()),
+    ],
+    ids=["more", "less"],
+)
+def test_what_a_cluster_adds_to_a_pod_is_not_free(takes: Resources, beyond: Resources) -> None:
+    """A runtime's overhead, a namespace's default requests, an injected container: its scheduler counts them all."""
+    asks = Resources(cpus=1.5, memory=1, gpus={GPU: 1})
+    one = replace(job("a", 0), resources=asks)
+    seen = Observation(nodes=(NODE,), jobs={"a": (replace(pod("dgx1", 1), resources=takes),)})
+
+    (node,) = strays.room(seen, [one])
+
+    assert node.used == beyond
+    assert free(node, one) == [1, 2, 3]

@@ -37,6 +37,14 @@ def test_a_part_fits_in_the_whole(a, b):
 
 
 @given(amounts, amounts)
+def test_what_is_beyond_another_is_what_it_lacks_to_hold_it(a, b):
+    """Nothing, where it fits already; with it, it fits."""
+    assert a.fits_in(b + a.beyond(b))
+    assert (a.beyond(b) == Resources()) == a.fits_in(b)
+    assert (a + b).beyond(b) == a
+
+
+@given(amounts, amounts)
 def test_two_that_fit_in_each_other_are_equal(a, b):
     """Fitting is an order: only equal amounts fit both ways, and equal amounts have one hash."""
     if a.fits_in(b) and b.fits_in(a):
