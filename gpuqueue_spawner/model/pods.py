@@ -122,6 +122,34 @@ def as_resources(amounts: Mapping[str, Any]) -> Resources:
     )
 
 
+def understood(amounts: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Those that are quantities, of devices whole ones: one that is none must not hide the others."""
+    return {name: amount for name, amount in (amounts or {}).items() if _is_understood(name, amount)}
+
+
+def understood_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A pod's spec, as far as its resources go, with the understood amounts only."""
+    kinds = ("containers", "initContainers")
+    return {
+        **{kind: [each | _understood_part(each) for each in spec.get(kind) or ()] for kind in kinds},
+        **_understood_part(spec),
+        "overhead": understood(spec.get("overhead")),
+    }
+
+
+def _understood_part(part: Mapping[str, Any]) -> dict[str, Any]:
+    resources = part.get("resources") or {}
+    return {"resources": {kind: understood(resources.get(kind)) for kind in ("requests", "limits")}}
+
+
+def _is_understood(name: str, amount: Any) -> bool:
+    try:
+        as_resources({name: amount})
+    except InvalidResources:
+        return False
+    return True
+
+
 def _terms(given: Iterable[Mapping[str, Any]]) -> tuple[Term, ...]:
     terms = []
     for each in given:

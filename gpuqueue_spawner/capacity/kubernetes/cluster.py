@@ -14,17 +14,30 @@ from typing import Any
 from ...model import Device, Fate, Node, Resources, Taint, pod_fate
 from ...model.fates import ENDED
 from ...model.kept import Kept
-from ...model.pods import INSTANCE, KEY, LAUNCH, as_resources, pod_resources
+from ...model.pods import INSTANCE, KEY, LAUNCH, as_resources, pod_resources, understood, understood_spec
 from ...model.resources import InvalidResources
 from ..base import Observation, Pod
 
 MODEL_LABEL = "nvidia.com/gpu.product"  #: set by NVIDIA's GPU feature discovery
 CORDONED_BY = "gpuqueue.jupyter.org/cordoned-by"  #: annotation of a node: the installation that closed it
 KEEPS_OUT = frozenset({"NoSchedule", "NoExecute"})
-#: What a taint of the cluster itself means, in words. Such a taint goes away by itself or says the same as a condition.
-OWN_TAINT = "node.kubernetes.io/"
 NOT_READY = "not ready"
+NO_NETWORK = "without a network"
 PRESSURES = {"MemoryPressure": "memory", "DiskPressure": "disk space", "PIDPressure": "process ids"}
+#: The cluster's own taints that say the same as what is read off a node's conditions, in fewer words. What another of
+#: them says, as out-of-service, stands nowhere else.
+SAID = frozenset(
+    f"node.kubernetes.io/{name}"
+    for name in (
+        "not-ready",
+        "unreachable",
+        "network-unavailable",
+        "memory-pressure",
+        "disk-pressure",
+        "pid-pressure",
+        "unschedulable",
+    )
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +90,7 @@ def seen_node(document: Mapping[str, Any]) -> SeenNode:
         taints=tuple(
             Taint(key=each["key"], value=each.get("value") or "", effect=each["effect"])
             for each in spec.get("taints") or ()
-            if each.get("effect") in KEEPS_OUT and not each["key"].startswith(OWN_TAINT)
+            if each.get("effect") in KEEPS_OUT and each["key"] not in SAID
         ),
     )
 
@@ -219,6 +232,8 @@ def _devices(gpus: tuple[tuple[str, int], ...], model: str) -> tuple[Device, ...
 def _closed(spec: Mapping[str, Any], conditions: Mapping[str, Any]) -> str:
     if conditions.get("Ready") != "True":
         return NOT_READY
+    if conditions.get("NetworkUnavailable") == "True":
+        return NO_NETWORK
     short = [words for name, words in PRESSURES.items() if conditions.get(name) == "True"]
     if short:
         return f"short of {', '.join(short)}"
@@ -231,15 +246,12 @@ def _broken(there: Resources, works: Resources) -> Resources:
 
 
 def _amounts(amounts: Mapping[str, Any]) -> Resources:
-    """What is not understood of one node must not blind the queue for all of them."""
-    try:
-        return as_resources(amounts)
-    except InvalidResources:
-        return Resources()
+    """What is not understood of one node must not blind the queue for all of them, nor for what else it has."""
+    return as_resources(understood(amounts))
 
 
 def _taken(spec: Mapping[str, Any]) -> Resources:
     try:
         return pod_resources(spec)
     except InvalidResources:  # the API server took it, so it has a way to read it
-        return Resources()
+        return pod_resources(understood_spec(spec))

@@ -107,6 +107,7 @@ def test_another_installation_s_pods_are_others() -> None:
             {"conditions": {"Ready": "True", "DiskPressure": "True", "PIDPressure": "True"}},
             "short of disk space, process ids",
         ),
+        ({"conditions": {"Ready": "True", "NetworkUnavailable": "True"}}, "without a network"),
         ({"unschedulable": True}, "cordoned"),
     ],
 )
@@ -134,16 +135,29 @@ def test_a_node_has_its_labels() -> None:
 
 
 def test_a_taint_that_is_overlooked_or_only_prefers_keeps_nobody_out() -> None:
-    """Nor does the cluster's own, which says the same as a condition."""
+    """Nor do the cluster's own that say the same as a condition."""
+    said = ["not-ready", "unreachable", "unschedulable", "network-unavailable"]
+    pressed = [f"{what}-pressure" for what in ("memory", "disk", "pid")]
     taints = [
         {"key": GPU, "effect": "NoSchedule"},
         {"key": "soft", "effect": "PreferNoSchedule"},
-        {"key": "node.kubernetes.io/memory-pressure", "effect": "NoSchedule"},
+        *({"key": f"node.kubernetes.io/{name}", "effect": "NoSchedule"} for name in said + pressed),
     ]
 
     found = seen([node(taints=taints)], [], tolerated=[GPU]).nodes[0]
 
     assert (found.drained, found.note, found.taints) == (False, "", ())
+
+
+@pytest.mark.parametrize("name", ["out-of-service", "what-a-later-cluster-invents"])
+def test_a_taint_of_the_cluster_s_own_that_no_condition_says_keeps_out(name: str) -> None:
+    """An admin sets it on a machine that is off, and it may be forgotten there when the machine is back."""
+    taint = {"key": f"node.kubernetes.io/{name}", "value": "nodeshutdown", "effect": "NoExecute"}
+
+    found = seen([node(taints=[taint])], []).nodes[0]
+
+    assert found.note == f"tainted node.kubernetes.io/{name}"
+    assert [taint.key for taint in found.taints] == [f"node.kubernetes.io/{name}"]
 
 
 def test_a_node_without_a_capacity_gives_out_nothing_and_blinds_nobody() -> None:
@@ -156,6 +170,26 @@ def test_a_node_without_a_capacity_gives_out_nothing_and_blinds_nobody() -> None
 
     assert (new.allocatable.cpus, new.devices, len(good.devices)) == (0.0, (), 8)
     assert dict(strange.broken.gpus) == {GPU: len(strange.devices)}, "all of them are shown, and none is given out"
+    assert strange.allocatable.cpus == 127.5
+
+
+@pytest.mark.parametrize("place", ["containers", "initContainers", "pod", "overhead"])
+def test_an_amount_that_cannot_be_read_hides_no_other_of_its_pod(place: str) -> None:
+    """The API server has a way to read it; the GPUs beside it are in use all the same."""
+    odd = pod("odd", 4)
+    amounts = {"cpu": "1e100", "memory": "1Gi"}
+    if place == "overhead":
+        odd["spec"]["overhead"] = amounts
+    elif place == "pod":
+        odd["spec"]["resources"] = {"requests": amounts}
+    else:
+        odd["spec"].setdefault(place, []).append({"name": "odd", "resources": {"requests": amounts}})
+
+    used = seen([node()], [odd]).nodes[0].used
+
+    assert dict(used.gpus) == {GPU: 4}
+    assert used.memory >= 2**30
+    assert used.cpus == 0.5
 
 
 def test_nothing_of_a_pod_s_environment_is_kept() -> None:
