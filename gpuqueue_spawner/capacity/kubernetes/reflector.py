@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 PAGE = 500  # objects in one answer to a list
 WATCH_S = 20  # the server ends a watch after this, so that its silence is never longer
+STEADY_S = 1.0  # who ends a watch sooner was asked in vain: a server on its way out, or something in front of it
 SILENCE_S = 30.0  # between two bytes: then the connection is taken for dead
 CONNECT_S = 5.0
 PAUSE_S, LONGEST_PAUSE_S = 0.2, 10.0  # between two tries
@@ -116,9 +117,9 @@ class Reflector(Generic[T]):
                 if error.status == GONE:
                     log.info("%s: listed anew, what it was to go on from is gone", self.kind.value)
                     self._version = None
-                    continue
-                self._say(error.sentence)
-                self._ended.wait(pause)
+                else:
+                    self._say(error.sentence)
+                self._ended.wait(pause)  # also before a list: one that is answered like this is dear, and may go on so
                 pause = min(LONGEST_PAUSE_S, pause * 2)
             except Exception:  # a fault of ours: told loudly, and begun anew
                 log.exception("%s: listed anew after a fault", self.kind.value)
@@ -129,7 +130,7 @@ class Reflector(Generic[T]):
     def step(self) -> None:
         """List if that is due, then follow one watch to its end.
 
-        :raises ApiError: the server does not answer, or not in a way to go on from.
+        :raises ApiError: the server does not answer, or not in a way to go on from, or only for a moment.
         """
         if self._version is None:
             self._version = self._list()
@@ -152,6 +153,7 @@ class Reflector(Generic[T]):
         return str(meta["resourceVersion"])
 
     def _follow(self, version: str) -> None:
+        begun = self._clock()
         query = {"watch": True, "allow_watch_bookmarks": True, "timeout_seconds": WATCH_S, "resource_version": version}
         for line in self.api.lines(self.kind, **query):
             event = json.loads(line)
@@ -164,6 +166,8 @@ class Reflector(Generic[T]):
                 self._take(kind, document)
             if self._ended.is_set():
                 return
+        if (lasted := self._clock() - begun) < STEADY_S:
+            raise ApiError(f"it ended a watch after {lasted:.1g} s")
         self._word()  # it was ended in good order: nothing has happened until now
 
     def _take(self, kind: str, document: Mapping[str, Any]) -> None:

@@ -11,6 +11,9 @@ import pytest
 from gpuqueue_spawner.capacity.kubernetes.reflector import ApiError, Kind, Reflector
 
 
+GONE = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "too old resource version"}}
+
+
 class Server:
     """Answers with what a test has put into it."""
 
@@ -20,6 +23,8 @@ class Server:
         self.watches: list[list[dict[str, Any]]] = []
         self.asked: list[dict[str, Any]] = []
         self.away = False
+        self.now = 100.0
+        self.lasts = 20.0  # seconds that a watch goes on
 
     def get(self, kind: Kind, **query: Any) -> dict[str, Any]:
         """A page of at most two."""
@@ -33,12 +38,13 @@ class Server:
         return {"metadata": {"resourceVersion": str(self.version), "continue": more}, "items": items}
 
     def lines(self, kind: Kind, **query: Any) -> Iterator[bytes]:
-        """The next watch that a test has put in."""
+        """The next watch that a test has put in; after the last one it is away."""
         self.asked.append(query)
-        if self.away:
+        if self.away or not self.watches:
             raise ApiError("connection refused")
         for event in self.watches.pop(0):
             yield json.dumps(event).encode()
+        self.now += self.lasts
 
     def document(self, name: str, version: int | None = None) -> dict[str, Any]:
         """An object whose value is a number."""
@@ -61,10 +67,9 @@ class Following:
     """A reflector, and what it told."""
 
     def __init__(self, server: Server) -> None:
-        self.now = 100.0
         self.rung = 0
         self.it: Reflector[int] = Reflector(
-            server, Kind.PODS, lambda document: int(document["value"]), changed=self._ring, clock=lambda: self.now
+            server, Kind.PODS, lambda document: int(document["value"]), changed=self._ring, clock=lambda: server.now
         )
 
     def _ring(self) -> None:
@@ -118,6 +123,7 @@ def test_the_last_word_of_what_is_deleted_is_told_before_the_bell(server: Server
         lambda document: int(document["value"]),
         left=lambda document: told.append(document["value"]),
         changed=lambda: told.append("bell"),
+        clock=lambda: server.now,
     )
     it.step()
     told.clear()
@@ -146,8 +152,7 @@ def test_a_watch_that_ended_is_gone_on_with_from_the_last_word(server: Server) -
 
 def test_what_is_too_long_ago_is_an_error_in_a_good_answer(server: Server) -> None:
     """Status 410, as an event of an answer with status 200."""
-    gone = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "too old resource version"}}
-    server.watches = [[gone]]
+    server.watches = [[GONE]]
     following = Following(server)
 
     with pytest.raises(ApiError) as error:
@@ -162,15 +167,49 @@ def test_its_age_is_that_of_the_last_word(server: Server) -> None:
     assert following.it.heard is None
 
     following.it.step()
-    assert following.it.heard == 100.0
-    following.now = 120.0
-    following.it.step()
     assert following.it.heard == 120.0
+    following.it.step()
+    assert following.it.heard == 140.0
 
-    following.now, server.away = 140.0, True
+    server.now, server.away = 160.0, True
     with pytest.raises(ApiError):
         following.it.step()
-    assert following.it.heard == 120.0
+    assert following.it.heard == 140.0
+
+
+def test_a_watch_that_ends_at_once_is_no_word(server: Server) -> None:
+    """Something in front of the server may end it; what changes meanwhile nobody tells."""
+    server.watches, server.lasts = [[], []], 0.1
+    following = Following(server)
+
+    for _ in range(2):
+        with pytest.raises(ApiError, match=r"ended a watch after 0\.1 s"):
+            following.it.step()
+
+    assert following.it.heard == 100.0, "the list's"
+    assert sum("limit" in query for query in server.asked) == 1
+
+
+@pytest.mark.parametrize("watch", [[GONE], []], ids=["too long ago", "ended at once"])
+def test_what_goes_wrong_again_and_again_is_tried_less_and_less_often(
+    server: Server, watch: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list of a large cluster, over and over without a pause, is what a server in need can least do with."""
+    server.watches, server.lasts = [watch for _ in range(9)] + [[]], 0.0
+    following = Following(server)
+    pauses: list[float] = []
+
+    def wait(seconds: float) -> None:
+        pauses.append(seconds)
+        server.lasts = 20.0 if len(pauses) == 9 else 0.0
+        if len(pauses) == 10:
+            following.it.stop()
+
+    monkeypatch.setattr(following.it._ended, "wait", wait)
+    following.it._run()
+
+    assert pauses[:7] == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0]
+    assert pauses[9:] == [0.2], "a watch that went on makes up for them"
 
 
 @pytest.mark.parametrize(
