@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from ..capacity import Capacity
 from ..model import Job, Node, State
 from ..scheduling import takes
+from ..store import NodeMark
 from . import decisions
 from .decisions import Change, Refused
 from .ending import Ending
@@ -65,21 +66,25 @@ class Launching:
         # Of an admitted job too: a restored backup knows of no launch. Pods are ended by the Hub's spawner instead.
         if self.capacity.ends and (again or self.watch.traces(job.key)):
             await self._clean(job)
-        await self._refuse_on_closed_node(job)
+        await self._refuse_on_closed_node(job, again=again)
         cgroups = await asyncio.to_thread(self.capacity.prepare, job.key)
         mark = {"GPUQUEUE_JOB": f"{self.instance}/{job.key}/{job.launch}"}
         environment = mark | self.capacity.environment(job.placement.devices if job.placement else ())
         return Permit(job=job, launch=job.launch, ticket=self._ticket(job), environment=environment, cgroups=cgroups)
 
-    async def _refuse_on_closed_node(self, job: Job) -> None:
+    async def _refuse_on_closed_node(self, job: Job, *, again: bool) -> None:
         """Send it back to its place in the queue where its node died, or was closed, after it was given its place.
 
+        :param again: it was launched there before.
         :raises Refused: that was so.
         """
-        if self.manager.room.unknown or job.placement is None:
-            return  # it was admitted on what was known then
-        node = next((node for node in self.manager.room.nodes if node.name == job.placement.node), None)
-        if words := _closed(node, job):
+        if job.placement is None:
+            return
+        room, name = self.manager.room, job.placement.node
+        words = _drained(name, room.marks.get(name), again=again)
+        if not words and not room.unknown:  # else it was admitted on what was known then
+            words = _closed(next((node for node in room.nodes if node.name == name), None), job)
+        if words:
             await self.manager.decide(
                 job.id, lambda job: decisions.unlaunch(job, launch=job.launch, message=f"Not started: {words}.")
             )
@@ -119,6 +124,16 @@ class Launching:
     def _ticket(self, job: Job) -> str:
         signature = hmac.new(self._secret, f"launch/{job.key}/{job.launch}".encode(), hashlib.sha256).hexdigest()
         return f"{job.id}.{job.launch}.{signature}"
+
+
+def _drained(node: str, mark: NodeMark | None, *, again: bool) -> str:
+    """Why nothing may be launched on a node that was taken out of service; empty: it may.
+
+    An admin's drain lets go on what was there, also when it starts anew. The queue's own says that the node was lost.
+    """
+    if mark is None or not mark.drained or (again and mark.by):
+        return ""
+    return f"{node} is drained: {mark.note}".rstrip(".: ")
 
 
 def _closed(node: Node | None, job: Job) -> str:

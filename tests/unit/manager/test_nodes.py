@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gpuqueue_spawner.manager import decisions
 from gpuqueue_spawner.manager.decisions import Refused
 from gpuqueue_spawner.manager.planning import plan_once
 from gpuqueue_spawner.manager.run import Office
@@ -127,3 +128,56 @@ def test_what_a_job_demands_is_known_to_the_next_manager(world: World, office: O
     world.lead(following)
 
     assert following.manager.queue.jobs[job.id].constraints == POOL
+
+
+# ---- a drain that comes after the admission --------------------------------------------------------------------------
+
+
+def drained(world: World, office: Office, job: Job, *, by: str, note: str = "New driver at 18:00.") -> None:
+    assert job.placement is not None
+    world.run(office.manager.mark_node(job.placement.node, drained=True, note=note, by=by))
+
+
+def test_a_node_that_an_admin_drains_after_the_admission_is_not_launched_on(world: World, office: Office) -> None:
+    """It takes nothing new: the request goes back to its place, and its note says why."""
+    job = submitted(world, office, Constraints())
+    drained(world, office, job, by="dana")
+
+    with pytest.raises(Refused, match="dgx1 is drained: New driver at 18:00"):
+        world.run(office.launching.permit(job.id, version=None))
+    world.run(office.watch.look())
+    world.now += 3600
+    world.run(plan_once(office.manager))
+
+    job = office.manager.queue.jobs[job.id]
+    assert job.placement is not None
+    assert (job.state, job.placement.node, job.failures) == (State.ADMITTED, "dgx2", 0)
+    assert job.message == "Not started: dgx1 is drained: New driver at 18:00."
+
+
+def test_a_drain_is_known_though_nodes_cannot_be_looked_at(world: World, office: Office) -> None:
+    job = submitted(world, office, Constraints())
+    drained(world, office, job, by="dana", note="")
+    office.manager.room.unknown = "No answer."
+
+    with pytest.raises(Refused, match="dgx1 is drained$"):
+        world.run(office.launching.permit(job.id, version=None))
+
+
+@pytest.mark.parametrize("by", ["dana", ""], ids=["by an admin", "for it was lost"])
+def test_what_ran_on_a_drained_node_starts_anew_there_only_where_an_admin_drained_it(
+    world: World, office: Office, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A drained node keeps its jobs. One that was lost, and is back, waits for somebody to look at it."""
+    monkeypatch.setattr(world.machine, "ends", False)  # as of pods, which the Hub ends
+    job = submitted(world, office, Constraints())
+    world.run(office.launching.permit(job.id, version=None))
+    world.run(office.manager.decide(job.id, lambda job: decisions.ready(job, launch=1, now=world.now)))
+    world.run(office.manager.decide(job.id, lambda job: decisions.restart(job, by="alice")))
+    drained(world, office, job, by=by, note="It was lost.")
+
+    if by:
+        assert world.run(office.launching.permit(job.id, version=None)).launch == 2
+    else:
+        with pytest.raises(Refused, match="dgx1 is drained: It was lost"):
+            world.run(office.launching.permit(job.id, version=None))
