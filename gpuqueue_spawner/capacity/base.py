@@ -74,6 +74,7 @@ class Observation:
     nodes: tuple[Node, ...] = ()
     jobs: Mapping[str, tuple[Trace, ...]] = field(default_factory=dict)  #: by job key, also of jobs nobody asked for
     marked: Mapping[str, Mark] = field(default_factory=dict)  #: by job key: what a restored database may not know
+    away: frozenset[str] = frozenset()  #: names of nodes that nobody hears from any more
     #: By job key and launch: what became of pods. Kept for a while after they are gone.
     fates: Mapping[tuple[str, int], Fate] = field(default_factory=dict)
 

@@ -33,6 +33,7 @@ LIMIT_S = 10.0  # a driver that hangs answers later or never
 REST, REST_MIN_S = 12, 0.1  # times as long as a look took, and seconds: then others' next change is looked at
 MAX_AGE_S = 15.0  # older than this, nobody is admitted on the strength of it
 LOST_S = 10.0  # a cluster that was away calls its nodes dead for a moment, until it has heard of them again
+GIVEN_UP_S = 300.0  # as long Kubernetes by default waits for a node before it gives up what runs there
 SEES_S = 3.0  # the cluster tells everybody of a pod's end at about the same time; who asks waits for 5 s
 TAKEN_KEPT = 100  # for the admin page; the jobs' stories keep them all
 
@@ -76,6 +77,8 @@ class Watch:
         self._seen_marks: Mapping[str, Mark] = {}
         self._seen_fates: Mapping[tuple[str, int], Fate] = {}
         self._dead_since: dict[str, float] = {}  # jobs all of whose pods are lost with their nodes, by key
+        self._away_since: dict[str, float] = {}  # nodes that nobody hears from, by name
+        self._given_up: frozenset[str] = frozenset()  # of these, those that were drained for it
         self._looked = asyncio.Condition()
 
     async def run(self) -> None:
@@ -152,7 +155,7 @@ class Watch:
         gone = [job for job in still if job.id not in taken and _lost(job, observation.jobs.get(job.key, ()))]
         lost = [job for job in gone if await self._gone(job)]
         self._lose({(job.id, job.launch) for job in lost} - {(job.id, job.launch) for job in self.relaunched()})
-        dead = self._dead(observation)
+        dead, away = self._dead(observation), self._away(observation)
         for job in still:
             left = not observation.jobs.get(job.key)
             if job.state is State.STOPPING and (left or job.key in dead) and await self._gone(job):
@@ -162,6 +165,21 @@ class Watch:
                 await self._give_up(job, taken[job.id].words)
             elif job.state is State.RUNNING and job.key in dead:
                 await self._leave(job)
+            elif job.state is State.STARTING and job.placement and away.get(job.placement.node, 0.0) >= LOST_S:
+                await self._give_up(job, f"The cluster does not hear from {job.placement.node} any more.")
+        await self._drain_given_up({node for node, seconds in away.items() if seconds >= GIVEN_UP_S})
+
+    def _away(self, observation: Observation) -> Mapping[str, float]:
+        """For how many seconds nobody has heard from a node, by its name."""
+        now = self._clock()
+        self._away_since = {node: self._away_since.get(node, now) for node in observation.away}
+        return {node: now - since for node, since in self._away_since.items()}
+
+    async def _drain_given_up(self, nodes: Collection[str]) -> None:
+        """Once for each time that it is away: an admin may take it back before it is there again."""
+        for node in {*nodes} - self._given_up:
+            await self._drain_lost(node)
+        self._given_up = frozenset(nodes)
 
     def _uncover(self, job: Job, observation: Observation) -> None:
         """Show what else uses its node before what it holds is free: others may have taken that, and be why it ends."""

@@ -51,6 +51,7 @@ class SeenNode:
     closed: str = ""  #: why it takes nothing new, in words; empty: it does
     cordoned: bool = False
     cordoned_by: str = ""  #: the installation that did it; empty: somebody else
+    away: bool = False  #: the cluster does not hear from it any more; one that says itself that it is not ready is there
     labels: Mapping[str, str] = field(default_factory=dict)
     taints: tuple[Taint, ...] = ()  #: those that keep pods out
 
@@ -78,12 +79,14 @@ def seen_node(document: Mapping[str, Any]) -> SeenNode:
     works = _amounts(status.get("allocatable") or {})
     labels = {sys.intern(key): sys.intern(value) for key, value in (meta.get("labels") or {}).items()}
     broken = _broken(_amounts(status.get("capacity") or {}), works)
+    conditions = {each["type"]: each for each in status.get("conditions") or ()}
     return SeenNode(
         name=meta["name"],
         allocatable=works + broken,
         broken=broken,
         model=labels.get(MODEL_LABEL, ""),
-        closed=_closed(spec, {each["type"]: each.get("status") for each in status.get("conditions") or ()}),
+        closed=_closed(spec, {name: each.get("status") for name, each in conditions.items()}),
+        away=_away(conditions.get("Ready") or {}),
         cordoned=bool(spec.get("unschedulable")),
         cordoned_by=(meta.get("annotations") or {}).get(CORDONED_BY, ""),
         labels=labels,
@@ -155,6 +158,7 @@ def observation(
     return Observation(
         nodes=(kept or Kept()).answers(questions, _node),
         jobs={key: tuple(each) for key, each in ours.items()},
+        away=frozenset(each.name for each in seen if each.away),
         fates=fates or {},
     )
 
@@ -238,6 +242,11 @@ def _closed(spec: Mapping[str, Any], conditions: Mapping[str, Any]) -> str:
     if short:
         return f"short of {', '.join(short)}"
     return "cordoned" if spec.get("unschedulable") else ""
+
+
+def _away(ready: Mapping[str, Any]) -> bool:
+    """One that has never been heard of, as some clouds list them beforehand, has not been lost."""
+    return ready.get("status") == "Unknown" and ready.get("reason") != "NodeStatusNeverUpdated"
 
 
 def _broken(there: Resources, works: Resources) -> Resources:

@@ -37,6 +37,7 @@ class Pods(Machine):
         super().__init__(**kwargs)
         self.pods: dict[tuple[str, int], Pod] = {}
         self.fates: dict[tuple[str, int], Fate] = {}
+        self.away: frozenset[str] = frozenset()
 
     def make(self, job: Job) -> None:
         assert job.placement is not None
@@ -54,7 +55,7 @@ class Pods(Machine):
         jobs: dict[str, tuple[Pod, ...]] = {}
         for (key, _), pod in self.pods.items():
             jobs[key] = (*jobs.get(key, ()), pod)
-        return Observation(nodes=self.nodes, jobs=jobs, fates=dict(self.fates))
+        return Observation(nodes=self.nodes, jobs=jobs, fates=dict(self.fates), away=self.away)
 
     def end(self, key: str, *, grace: float) -> bool:
         return not any(its == key for its, _ in self.pods)
@@ -371,3 +372,78 @@ def test_what_took_its_room_has_it_before_the_job_is_placed_anew(world: World, o
     assert again.state is State.ADMITTED
     assert again.placement is not None
     assert again.placement.node != home
+
+
+# ---- a node that nobody hears from -----------------------------------------------------------------------------------
+
+
+class Aging:
+    """A manager that leads, and a clock for what it sees."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.office = world, world.office()
+        self.clock = 100.0
+        self.office.watch._clock = lambda: self.clock
+        world.lead(self.office)
+
+    def after(self, seconds: float) -> None:
+        """Look on as time goes by."""
+        self.clock += seconds
+        look(self.world, self.office)
+
+    @property
+    def drained(self) -> dict[str, str]:
+        """The nodes that are, and why."""
+        return {name: mark.note for name, mark in self.office.manager.room.marks.items() if mark.drained}
+
+
+def test_a_launch_on_a_node_that_is_not_heard_from_is_given_up_at_once(world: World, pods: Pods) -> None:
+    """It is told that the node is lost, not that it did not answer in time; that is no failure of its own."""
+    aging = Aging(world)
+    job = starting(world, aging.office, pods)
+    assert job.placement is not None
+
+    pods.away = frozenset({job.placement.node})
+    aging.after(0)
+    aging.after(9)
+    assert now(aging.office, job).state is State.STARTING
+    aging.after(2)
+
+    it = now(aging.office, job)
+    assert (it.state, it.failures, it.end) == (State.STOPPING, 0, None)
+    assert it.message == "The cluster does not hear from dgx1 any more."
+
+
+def test_a_node_that_was_lost_comes_back_drained_whatever_ran_there(world: World, pods: Pods) -> None:
+    """Nothing here. A short absence, as for a restart of the machine, drains nothing."""
+    aging = Aging(world)
+
+    for seconds in (0, 290):
+        pods.away = frozenset({"dgx1"})
+        aging.after(seconds)
+    assert aging.drained == {}
+    pods.away = frozenset()
+    aging.after(1)
+    pods.away = frozenset({"dgx2"})
+    aging.after(290)
+    assert aging.drained == {}
+    aging.after(301)
+    pods.away = frozenset()
+    aging.after(1)
+
+    assert aging.drained == {"dgx2": "It was lost."}
+
+
+def test_a_lost_node_that_an_admin_takes_back_is_not_drained_again_before_it_was_there(
+    world: World, pods: Pods
+) -> None:
+    """Who says so knows more than the queue."""
+    aging = Aging(world)
+    pods.away = frozenset({"dgx1"})
+    aging.after(0)
+    aging.after(301)
+
+    world.run(aging.office.manager.mark_node("dgx1", drained=False, note="", by="dana"))
+    aging.after(301)
+
+    assert aging.drained == {}

@@ -118,6 +118,23 @@ def test_a_node_that_takes_nothing_new_says_why(more: dict[str, Any], words: str
     assert (found.drained, found.note) == (True, words)
 
 
+@pytest.mark.parametrize(
+    ("ready", "away"),
+    [
+        ({"status": "Unknown", "reason": "NodeStatusUnknown"}, {"dgx1"}),
+        ({"status": "Unknown", "reason": "NodeStatusNeverUpdated"}, set()),
+        ({"status": "False", "reason": "KubeletNotReady"}, set()),
+        ({"status": "True", "reason": "KubeletReady"}, set()),
+    ],
+)
+def test_a_node_is_away_when_the_cluster_does_not_hear_from_it_any_more(ready: dict[str, str], away: set[str]) -> None:
+    """One that says itself that it is not ready is there; one that never said anything was not lost."""
+    document = node()
+    document["status"]["conditions"] = [{"type": "Ready"} | ready]
+
+    assert seen([document], []).away == away
+
+
 def test_a_tainted_node_is_open_to_those_who_tolerate_it_and_says_so() -> None:
     """What is more is told instead."""
     taints = [{"key": "b", "effect": "NoExecute"}, {"key": "a", "value": "x", "effect": "NoSchedule"}]
