@@ -91,6 +91,7 @@ def replaced(job: Job, new: NewJob, *, now: float) -> Change | None:
         "placement": None,
         "admitted": None,
         "failures": 0,
+        "failed_on": (),
     }
     if kept:
         return Change(event=Event.REPLACE, detail={"kept": True}, fields=fields)
@@ -264,16 +265,21 @@ def ready(job: Job, *, launch: int, now: float) -> Change | None:
     if job.launch != launch or job.state is not State.STARTING:
         raise Refused("gpuqueue.launch.refused", f"launch {launch} of job {job.id} is not the current one", job=job)
     ends = job.ends if job.ends is not None else now + job.lease
-    fields = {"started": job.started or now, "ends": ends, "failures": 0, "message": ""}
+    fields = {"started": job.started or now, "ends": ends, "failures": 0, "failed_on": (), "message": ""}
     return Change(event=Event.READY, detail={"ends": ends}, fields=fields)
 
 
 def failed(job: Job, *, launch: int, message: str, retries: int) -> Change | None:
-    """A launch failed: its GPUs go back, and it is tried again at its old place a bounded number of times."""
+    """A launch failed: its GPUs go back, and it is tried again at its old place a bounded number of times.
+
+    Elsewhere where it can be: the fault may be the node's.
+    """
     if job.launch != launch or job.state is not State.STARTING:
         return None
     failures = job.failures + 1
-    fields: dict[str, Any] = {"failures": failures, "message": message}
+    there = {job.placement.node} if job.placement else set()
+    failed_on = tuple(sorted(there.union(job.failed_on)))
+    fields: dict[str, Any] = {"failures": failures, "failed_on": failed_on, "message": message}
     if failures > retries:
         fields["end"] = End.FAILED
     return Change(event=Event.STOP, note=message, detail={"launch": launch, "failures": failures}, fields=fields)

@@ -87,6 +87,7 @@ class Job(NewJob):
     pid: int | None = None  #: process that claimed the last launch
     pid_started: int | None = None  #: its start, in clock ticks since the machine's boot: a pid alone is used again
     failures: int = 0  #: launches that failed in a row
+    failed_on: tuple[str, ...] = ()  #: nodes where they did, by name
     admitted: float | None = None
     started: float | None = None  #: when the notebook was first ready
     ends: float | None = None  #: end of its lease

@@ -85,7 +85,7 @@ class Course:
             # Where it did not fit before, only a server that something came back to can have room.
             if head is self.blocked and not any(_may_start(head, server) for server in self._roomier):
                 break
-            placement = self.room.find(head.need, head.pool)
+            placement = self.room.find(head.need, head.pool, head.job.failed_on)
             if placement is None:
                 break
             self._begin(head, placement)

@@ -5,7 +5,7 @@ Knows servers and shares. When a share comes back: course.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from ..model import Node, Placement
 from .amounts import Amount
@@ -39,7 +39,7 @@ class Occupancy:
             self._shelves.put(server)
         return server
 
-    def find(self, need: Amount, pool: Pool) -> Placement | None:
-        """Where a job would go now, of the servers in its pool."""
-        server = self._shelves.best(need, pool)
+    def find(self, need: Amount, pool: Pool, avoid: Collection[str] = ()) -> Placement | None:
+        """Where a job would go now, of the servers in its pool; to one to avoid only if no other has room."""
+        server = self._shelves.best(need, pool, avoid)
         return Placement(node=server.name, devices=server.choose(need)) if server is not None else None

@@ -2,14 +2,14 @@
 
 A job with GPUs goes where the fewest GPUs of its kind are free (of its first kind by name, should it ask for several).
 A job without GPUs goes to a server without GPUs if one has room, then where the fewest CPUs, then the least memory is
-free. Drained servers take nothing new, nor do those outside a job's
-pool. Knows servers; who is placed, and when: course.py.
+free. Drained servers take nothing new, nor do those outside a job's pool. Where a launch of it failed it goes only if
+no other server has room. Knows servers; who is placed, and when: course.py.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from .amounts import Amount
 from .pools import Pool
@@ -47,26 +47,27 @@ class Shelves:
             shelf = self._by_gpus[name]
             del shelf[bisect_left(shelf, (len(slots), server.name))]
 
-    def best(self, need: Amount, pool: Pool) -> Server | None:
-        """The server of the pool that a job gets; None: it has to wait."""
-        return self._best_for_gpus(need, pool) if need.gpus else self._best_for_size(need, pool)
+    def best(self, need: Amount, pool: Pool, avoid: Collection[str] = ()) -> Server | None:
+        """The server of the pool that a job gets, one to avoid only if no other has room; None: it has to wait."""
+        best = self._best_for_gpus if need.gpus else self._best_for_size
+        return (best(need, pool, avoid) if avoid else None) or best(need, pool, ())
 
-    def _best_for_gpus(self, need: Amount, pool: Pool) -> Server | None:
+    def _best_for_gpus(self, need: Amount, pool: Pool, without: Collection[str]) -> Server | None:
         kind, count = need.gpus[0]
         shelf = self._by_gpus.get(kind, [])
         for _, name in shelf[bisect_left(shelf, (count, "")) :]:
             server = self._servers[name]
-            if (pool is None or name in pool) and server.fits(need):
+            if (pool is None or name in pool) and name not in without and server.fits(need):
                 return server
         return None
 
-    def _best_for_size(self, need: Amount, pool: Pool) -> Server | None:
+    def _best_for_size(self, need: Amount, pool: Pool, without: Collection[str]) -> Server | None:
         for has_gpus in (False, True):
             start = bisect_left(self._by_size, (has_gpus, need.cpus, need.memory, ""))
             for other, _, memory, name in self._by_size[start:]:
                 if other is not has_gpus:
                     break
-                if need.memory <= memory and (pool is None or name in pool):
+                if need.memory <= memory and (pool is None or name in pool) and name not in without:
                     return self._servers[name]
         return None
 

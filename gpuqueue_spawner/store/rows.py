@@ -53,6 +53,7 @@ def row_of(job: Job) -> dict[str, Any]:
         "open": 1 if job.open else None,
         "state": job.state.value,
         "end": job.end.value if job.end else None,
+        "failed_on": json.dumps([name("failed_on", node) for node in job.failed_on]) if job.failed_on else None,
         "message": words(job.message),
         "by": words(job.by),
         **_placed(job.placement),
@@ -70,6 +71,7 @@ def job_of(row: Mapping[str, Any]) -> Job:
         state=State(row["state"]),
         end=End(row["end"]) if row["end"] else None,
         placement=_placement(row),
+        failed_on=tuple(json.loads(row["failed_on"] or "[]")),
     )
 
 

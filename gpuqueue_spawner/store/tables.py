@@ -80,6 +80,7 @@ jobs = Table(
     Column("pid", BigInteger),
     Column("pid_started", BigInteger),
     Column("failures", BigInteger, nullable=False),
+    Column("failed_on", columns.text()),  # JSON; NULL: nowhere
     Column("admitted", Double),
     Column("started", Double),
     Column("ends", Double),

@@ -277,7 +277,7 @@ def test_every_change_reads_back_as_it_was_answered(store: Store, fence: int) ->
         (Event.ADMIT, {"placement": on("n1", "g1", "g0"), "admitted": 10.0}),
         (Event.LAUNCH, {"launch": 1}),
         (Event.CLAIM, {"pid": 4_194_304, "pid_started": 2**40}),
-        (Event.READY, {"started": 11.0, "ends": 20.0, "failures": 2}),
+        (Event.READY, {"started": 11.0, "ends": 20.0, "failures": 2, "failed_on": ("dgx1", "größe")}),
         (Event.EXTEND, {"ends": 30.0, "extended": 10.0}),
         (Event.WARN, {"warned": 29.0}),
         (Event.STOP, {"end": End.EXPIRED, "message": "m"}),

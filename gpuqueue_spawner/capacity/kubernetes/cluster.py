@@ -51,7 +51,7 @@ class SeenNode:
     closed: str = ""  #: why it takes nothing new, in words; empty: it does
     cordoned: bool = False
     cordoned_by: str = ""  #: the installation that did it; empty: somebody else
-    away: bool = False  #: the cluster does not hear from it any more; one that says itself that it is not ready is there
+    away: bool = False  #: the cluster hears nothing of it any more; one that calls itself not ready is there
     labels: Mapping[str, str] = field(default_factory=dict)
     taints: tuple[Taint, ...] = ()  #: those that keep pods out
 

@@ -134,6 +134,27 @@ def test_a_failed_launch_is_tried_again_twice_and_then_is_the_end() -> None:
     assert last.fields["end"] is End.FAILED
 
 
+def test_where_a_launch_failed_is_remembered_until_one_works_or_another_is_asked_for() -> None:
+    """Each node once."""
+    on = {"placement": Placement(node="dgx2", devices=("gpu-0",))}
+    changes = [
+        decisions.failed(job(State.STARTING, failed_on=before, **on), launch=1, message="no", retries=2)
+        for before in ((), ("dgx1",), ("dgx2", "dgx3"))
+    ]
+
+    assert [change.fields["failed_on"] for change in changes if change] == [
+        ("dgx2",),
+        ("dgx1", "dgx2"),
+        ("dgx2", "dgx3"),
+    ]
+    works = decisions.ready(job(State.STARTING, failed_on=("dgx1",)), launch=1, now=NOW)
+    other = decisions.replaced(job(State.QUEUED, failed_on=("dgx1",)), replace(job(State.QUEUED), options={"a": 2}), now=NOW)
+    assert works is not None
+    assert works.fields["failed_on"] == ()
+    assert other is not None
+    assert other.fields["failed_on"] == ()
+
+
 def test_a_restart_keeps_the_end_of_the_lease() -> None:
     again = job(State.STARTING, started=500.0, ends=4100.0)
 

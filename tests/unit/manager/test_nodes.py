@@ -181,3 +181,23 @@ def test_what_ran_on_a_drained_node_starts_anew_there_only_where_an_admin_draine
     else:
         with pytest.raises(Refused, match="dgx1 is drained: It was lost"):
             world.run(office.launching.permit(job.id, version=None))
+
+
+def test_a_job_whose_launch_failed_is_tried_again_on_another_node_also_after_a_restart(world: World) -> None:
+    """The fault may be the first node's; the next manager knows where it was."""
+    office = world.office(retry_delay=5)
+    world.lead(office)
+    job = submitted(world, office, Constraints())
+    assert job.placement is not None
+    world.run(office.launching.permit(job.id, version=None))
+    world.run(office.manager.decide(job.id, lambda job: decisions.failed(job, launch=1, message="OutOfgpu", retries=2)))
+    world.run(office.watch.look())
+
+    following = world.office()
+    world.lead(following)
+    world.now += 10
+    world.run(plan_once(following.manager))
+
+    again = following.manager.queue.jobs[job.id]
+    assert again.placement is not None
+    assert (job.placement.node, again.placement.node, again.failures) == ("dgx1", "dgx2", 1)

@@ -46,7 +46,7 @@ def lets_in(node: Node, job: Job) -> bool:
 
 
 def place(job: Job, nodes: tuple[Node, ...], held: list[Held]) -> Placement | None:
-    """Best fit over all servers."""
+    """Best fit over all servers; those where a launch failed come last."""
     wish = job.resources
     found = []
     for node in nodes:
@@ -58,10 +58,17 @@ def place(job: Job, nodes: tuple[Node, ...], held: list[Held]) -> Placement | No
         rank = (len(devices[first]),) if first else (bool(node.devices), cpus, memory)
         chosen = {id for kind, n in wish.gpus.items() for id in devices[kind][:n]}
         by_index = sorted(node.devices, key=lambda device: device.index)
-        found.append((rank, node.name, tuple(device.id for device in by_index if device.id in chosen)))
+        found.append(
+            (
+                node.name in job.failed_on,
+                rank,
+                node.name,
+                tuple(device.id for device in by_index if device.id in chosen),
+            )
+        )
     if not found:
         return None
-    _, name, ids = min(found)
+    _, _, name, ids = min(found)
     return Placement(node=name, devices=ids)
 
 

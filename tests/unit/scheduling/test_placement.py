@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gpuqueue_spawner.model import Resources
 from gpuqueue_spawner.model.resources import NVIDIA_GPU
 
@@ -108,3 +110,22 @@ def test_fractions_of_cores_do_not_drift():
     result = plan_of([small], [job(n, cpus=0.1) for n in range(1, 12)])
 
     assert list(admitted(result)) == list(range(1, 11))
+
+
+@pytest.mark.parametrize("need", [{"gpus": 2}, {}], ids=["with GPUs", "without"])
+def test_a_job_whose_launch_failed_goes_to_another_server_where_there_is_one(need: dict[str, int]):
+    """The fault may be that server's."""
+    nodes = [node("dgx1", gpus=8, cpus=32), node("dgx2", gpus=8), node("dgx3", gpus=8)]
+    busy = [running(1, on="dgx1", indexes=range(4)), running(2, on="dgx3", indexes=range(2))]
+
+    assert admitted(plan_of(nodes, [*busy, job(3, **need)])) == {3: "dgx1"}
+    assert admitted(plan_of(nodes, [*busy, job(3, failed_on=("dgx1",), **need)])) == {3: "dgx3"}
+    assert admitted(plan_of(nodes, [*busy, job(3, failed_on=("dgx1", "dgx3"), **need)])) == {3: "dgx2"}
+
+
+@pytest.mark.parametrize("need", [{"gpus": 2}, {}], ids=["with GPUs", "without"])
+def test_it_is_tried_again_on_the_same_server_rather_than_to_wait(need: dict[str, int]):
+    """Where no other has room, or there is none."""
+    nodes = [node("dgx1", gpus=8), node("dgx2", gpus=1, cpus=0)]
+
+    assert admitted(plan_of(nodes, [job(3, failed_on=("dgx1",), **need)])) == {3: "dgx1"}

@@ -112,6 +112,7 @@ def _waiting(id: int, chance: Random, *, delays: bool) -> Job:
         state=chance.choice([State.QUEUED] * 7 + [State.HELD]),
         lease=chance.randint(1, 5) * 100.0,
         not_before=chance.choice([0.0] * 4 + [NOW, NOW + 50, NOW + 150]) if delays else 0.0,
+        failed_on=tuple(sorted(chance.sample("abcd", chance.choice([0] * 6 + [1, 2])))),
     )
 
 

@@ -37,6 +37,7 @@ anything = st.builds(
     state=st.sampled_from(State),
     end=st.none() | st.sampled_from(End),
     placement=st.none() | placements,
+    failed_on=st.lists(names, max_size=3).map(tuple),
 )
 
 
