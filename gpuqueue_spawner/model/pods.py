@@ -6,9 +6,11 @@ there are: capacity/kubernetes/. Whose manifest becomes a job: spawner/kubernete
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import ROUND_CEILING, Decimal
+from fnmatch import fnmatchcase
 from typing import Any
 
 from .constraints import HOST, OPERATORS, Constraints, Expression, Term, Toleration, whole
@@ -19,6 +21,19 @@ INSTANCE = "gpuqueue.jupyter.org/instance"  #: id of the installation that made 
 KEY = "gpuqueue.jupyter.org/key"  #: the job's key
 JOB = "gpuqueue.jupyter.org/job"  #: the job's id, for people
 LAUNCH = "gpuqueue.jupyter.org/launch"  #: number of the launch that made it
+
+#: Names of resources that are GPUs, for people and their limits. What else a device plugin counts, such as the network
+#: devices of rdma/ib, only decides where a pod fits.
+GPUS = (
+    "*/gpu",
+    "*/gpu.shared",
+    "nvidia.com/mig-*",
+    "amd.com/*",
+    "gpu.intel.com/i915",
+    "gpu.intel.com/xe",
+    "habana.ai/gaudi",
+)
+PODS = "pods"  #: how many more a node takes, whatever they ask for
 
 # No longer exponent than two digits: Kubernetes' numbers end at 64 bits, and ours would fill the memory.
 _QUANTITY = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:([eE][+-]?[0-9]{1,2})|([KMGTPE]i|[numkMGTPE])?)")
@@ -52,6 +67,7 @@ def pod_resources(spec: Mapping[str, Any]) -> Resources:
     By the rule of the kube-scheduler (KEP-753): its containers together, or the largest init container with the
     sidecars that were started before it, whichever is more; pod-level requests in their place where there are any
     (KEP-2837); its overhead besides. A container without a request is counted by its limit, as the API server does.
+    The pod itself takes one of the places that a node has for pods.
 
     :raises InvalidResources: a quantity that is none, or part of a device.
     """
@@ -66,7 +82,7 @@ def pod_resources(spec: Mapping[str, Any]) -> Resources:
         else:
             starting = _most(starting, _sum((sidecars, need)))
     need = _most(_sum((running, sidecars)), starting) | _requests(spec)
-    return as_resources(_sum((need, _amounts(spec.get("overhead"), "overhead"))))
+    return as_resources(_sum((need, _amounts(spec.get("overhead"), "overhead"), {PODS: Decimal(1)})))
 
 
 def refuse_impossible(spec: Mapping[str, Any]) -> None:
@@ -110,16 +126,28 @@ def pod_constraints(spec: Mapping[str, Any]) -> Constraints:
 
 
 def as_resources(amounts: Mapping[str, Any]) -> Resources:
-    """Cores, bytes, and every extended resource by its name; the rest, such as disk, is not counted.
+    """Cores, bytes, and everything else by its name: GPUs, and what is none.
 
     :raises InvalidResources: a quantity that is none, or part of a device.
     """
     read = _amounts(amounts, "resources")
+    counts = {
+        name: _whole(name, amount) if _extended(name) else _bytes(amount)
+        for name, amount in read.items()
+        if name not in ("cpu", "memory")
+    }
     return Resources(
         cpus=float(read.get("cpu", 0)),
-        memory=int(read.get("memory", Decimal(0)).to_integral_value(ROUND_CEILING)),
-        gpus={name: _whole(name, count) for name, count in read.items() if _extended(name)},
+        memory=_bytes(read.get("memory", Decimal(0))),
+        gpus={name: count for name, count in counts.items() if is_gpu(name)},
+        others={name: count for name, count in counts.items() if not is_gpu(name)},
     )
+
+
+@functools.lru_cache(maxsize=1024)
+def is_gpu(name: str) -> bool:
+    """Whether what is counted under a name is a GPU, or a part of one that is given out as one."""
+    return _extended(name) and any(fnmatchcase(name, pattern) for pattern in GPUS)
 
 
 def understood(amounts: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -186,6 +214,10 @@ def _extended(name: str) -> bool:
     """Whether a device plugin counts it: a name with a domain that is not Kubernetes' own."""
     domain, slash, _ = name.partition("/")
     return bool(slash) and domain != "kubernetes.io" and not domain.endswith(".kubernetes.io")
+
+
+def _bytes(amount: Decimal) -> int:
+    return int(amount.to_integral_value(ROUND_CEILING))
 
 
 def _whole(name: str, count: Decimal) -> int:

@@ -1,4 +1,4 @@
-"""What a job asks for and what a node has: CPUs, memory and GPUs by resource name.
+"""What a job asks for and what a node has: CPUs, memory, GPUs and whatever else is counted, by resource name.
 
 Knows arithmetic only. How resources are read off a profile: spawner/profiles.py; off this machine: capacity/.
 """
@@ -24,7 +24,7 @@ class InvalidResources(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """An amount of each resource. Zero amounts of a GPU resource are dropped, so equal amounts are equal records.
+    """An amount of each resource. Zero amounts by name are dropped, so equal amounts are equal records.
 
     :raises InvalidResources: a negative, infinite or fractional amount.
     """
@@ -32,24 +32,26 @@ class Resources:
     cpus: float = 0.0  #: cores
     memory: int = 0  #: bytes
     gpus: Mapping[str, int] = field(default_factory=dict)  #: devices by resource name, e.g. {"nvidia.com/gpu": 4}
+    #: what decides where it fits and is nobody's GPU: network devices, places for pods, bytes of a node's own disk
+    others: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if isinstance(self.cpus, bool) or not isinstance(self.cpus, int | float) or not 0 <= self.cpus < math.inf:
             raise InvalidResources("cpus", self.cpus, "a number of cores, 0 or more")
         if not _is_count(self.memory):
             raise InvalidResources("memory", self.memory, "a whole number of bytes, 0 or more")
-        for name, count in self.gpus.items():
-            if not _is_count(count):
-                raise InvalidResources(name, count, "a whole number of GPUs, 0 or more")
-        present = {name: self.gpus[name] for name in sorted(self.gpus) if self.gpus[name]}
         object.__setattr__(self, "cpus", float(self.cpus))
-        object.__setattr__(self, "gpus", MappingProxyType(present))
+        object.__setattr__(self, "gpus", _counts(self.gpus, "a whole number of GPUs, 0 or more"))
+        object.__setattr__(self, "others", _counts(self.others, "a whole number, 0 or more"))
 
     def __hash__(self) -> int:
-        return hash((self.cpus, self.memory, tuple(self.gpus.items())))
+        return hash((self.cpus, self.memory, tuple(self.gpus.items()), tuple(self.others.items())))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_rebuild, (self.cpus, self.memory, dict(self.gpus)))  # a mappingproxy cannot be pickled or deep-copied
+        return (
+            _rebuild,
+            (self.cpus, self.memory, dict(self.gpus), dict(self.others)),
+        )  # a mappingproxy cannot be pickled or deep-copied
 
     @property
     def gpu_count(self) -> int:
@@ -61,11 +63,11 @@ class Resources:
         return ", ".join([*gpus, f"{self.cpus:g} CPUs", f"{self.memory / 2**30:.3g} GiB"])
 
     def __add__(self, other: Resources) -> Resources:
-        names = {*self.gpus, *other.gpus}
         return Resources(
             cpus=self.cpus + other.cpus,
             memory=self.memory + other.memory,
-            gpus={name: self.gpus.get(name, 0) + other.gpus.get(name, 0) for name in names},
+            gpus=_sum(self.gpus, other.gpus),
+            others=_sum(self.others, other.others),
         )
 
     def beyond(self, other: Resources) -> Resources:
@@ -73,7 +75,8 @@ class Resources:
         return Resources(
             cpus=max(0.0, self.cpus - other.cpus),
             memory=max(0, self.memory - other.memory),
-            gpus={name: max(0, count - other.gpus.get(name, 0)) for name, count in self.gpus.items()},
+            gpus=_beyond(self.gpus, other.gpus),
+            others=_beyond(self.others, other.others),
         )
 
     def fits_in(self, room: Resources) -> bool:
@@ -82,12 +85,28 @@ class Resources:
             self.cpus <= room.cpus
             and self.memory <= room.memory
             and all(count <= room.gpus.get(name, 0) for name, count in self.gpus.items())
+            and all(count <= room.others.get(name, 0) for name, count in self.others.items())
         )
+
+
+def _counts(given: Mapping[str, int], allowed: str) -> Mapping[str, int]:
+    for name, count in given.items():
+        if not _is_count(count):
+            raise InvalidResources(name, count, allowed)
+    return MappingProxyType({name: given[name] for name in sorted(given) if given[name]})
+
+
+def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    return {name: one.get(name, 0) + other.get(name, 0) for name in {*one, *other}}
+
+
+def _beyond(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    return {name: max(0, count - other.get(name, 0)) for name, count in one.items()}
 
 
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _rebuild(cpus: float, memory: int, gpus: dict[str, int]) -> Resources:
-    return Resources(cpus=cpus, memory=memory, gpus=gpus)
+def _rebuild(cpus: float, memory: int, gpus: dict[str, int], others: dict[str, int]) -> Resources:
+    return Resources(cpus=cpus, memory=memory, gpus=gpus, others=others)

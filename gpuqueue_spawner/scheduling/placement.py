@@ -64,11 +64,12 @@ class Shelves:
     def _best_for_size(self, need: Amount, pool: Pool, without: Collection[str]) -> Server | None:
         for has_gpus in (False, True):
             start = bisect_left(self._by_size, (has_gpus, need.cpus, need.memory, ""))
-            for other, _, memory, name in self._by_size[start:]:
+            for other, _, _, name in self._by_size[start:]:
                 if other is not has_gpus:
                     break
-                if need.memory <= memory and (pool is None or name in pool) and name not in without:
-                    return self._servers[name]
+                server = self._servers[name]
+                if (pool is None or name in pool) and name not in without and server.fits(need):
+                    return server
         return None
 
 

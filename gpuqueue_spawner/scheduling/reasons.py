@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ..model import Constraints, Reason, ReasonCode
+from ..model.pods import PODS
 from . import words
 from .amounts import MICRO, Amount
 from .limits import GPUS_AT_ONCE, Excess
@@ -104,6 +105,10 @@ def _too_large(need: Amount, sizes: Sequence[Amount]) -> str:
         return f"{words.cpus(need.cpus)}, up to {words.number(cpus / MICRO)} is possible."
     if need.memory > (memory := max(size.memory for size in sizes)):
         return f"{words.memory(need.memory)} of memory, up to {words.memory(memory, at_most=True)} is possible."
+    for name, count in need.others:
+        most = max(size.of_other(name) for size in sizes)
+        if count > most:
+            return f"{words.other(name, count)}, {f'up to {words.other(name, most)}' if most else 'none'} is possible."
     return f"no server has {words.everything(need)} together."
 
 
@@ -138,6 +143,12 @@ def _shortage(need: Amount, usable: Sequence[Server], where: str) -> tuple[str, 
     if need.memory > (memory := max(server.memory for server in usable)):
         lead = f"Waits for {words.memory(need.memory)} of free memory on one server."
         return lead, _most(memory, words.memory(max(0, memory), at_most=True), where)
+    for name, count in need.others:
+        most = max(server.others.get(name, 0) for server in usable)
+        if name == PODS and count > most:
+            return "Waits for a server that may run one more.", "Each runs as many as it may."
+        if count > most:
+            return f"Waits for {words.other(name, count)} on one server.", _most(most, words.other(name, most), where)
     return _waits_for(need), "Enough of each is free, but not on the same server."
 
 

@@ -16,7 +16,7 @@ from .amounts import Amount
 class Server:
     """A node and what is free on it. GPUs are those that the node lists as devices, and are known by index and id."""
 
-    __slots__ = ("_devices", "_holders", "cpus", "drained", "foreign", "free", "memory", "name", "whole")
+    __slots__ = ("_devices", "_holders", "cpus", "drained", "foreign", "free", "memory", "name", "others", "whole")
 
     def __init__(self, node: Node) -> None:
         self.name = node.name
@@ -25,6 +25,9 @@ class Server:
         used = Amount.of(node.used)  # its GPUs are among the devices, in foreign use
         self.cpus = self.whole.cpus - used.cpus  #: free, millionths of a core; negative: more is in use than there is
         self.memory = self.whole.memory - used.memory  #: free, bytes
+        self.others = dict(self.whole.others)  #: free, of what is counted by name and no GPU
+        for name, count in used.others:
+            self.others[name] = self.others.get(name, 0) - count
         self.free: dict[str, list[tuple[int, str]]] = {}  #: resource name: what may be given out, by index
         self.foreign: dict[str, list[tuple[int, str]]] = {}  #: resource name: used from outside the queue, by index
         self._devices: dict[str, Device] = {}
@@ -40,6 +43,7 @@ class Server:
             need.cpus <= self.cpus
             and need.memory <= self.memory
             and all(len(self.free.get(name, ())) >= count for name, count in need.gpus)
+            and all(self.others.get(name, 0) >= count for name, count in need.others)
         )
 
     def would_fit(self, need: Amount) -> bool:
@@ -48,6 +52,7 @@ class Server:
             need.cpus <= self.cpus
             and need.memory <= self.memory
             and all(self.count(name) + len(self.foreign.get(name, ())) >= count for name, count in need.gpus)
+            and all(self.others.get(name, 0) >= count for name, count in need.others)
         )
 
     def count(self, name: str) -> int:
@@ -63,6 +68,8 @@ class Server:
         """Give out a job's share. Devices that are not listed any more change nothing."""
         self.cpus -= need.cpus
         self.memory -= need.memory
+        for name, count in need.others:
+            self.others[name] = self.others.get(name, 0) - count
         for device in self._known(devices):
             self._holders[device.id] += 1
             if self._holders[device.id] == 1:
@@ -72,6 +79,8 @@ class Server:
         """Take a job's share back."""
         self.cpus += need.cpus
         self.memory += need.memory
+        for name, count in need.others:
+            self.others[name] = self.others.get(name, 0) + count
         for device in self._known(devices):
             self._holders[device.id] -= 1
             if not self._holders[device.id]:

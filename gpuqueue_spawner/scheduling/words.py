@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from ..model.pods import PODS
 from ..model.resources import NVIDIA_GPU
 from .amounts import MICRO, Amount
 
@@ -38,6 +39,14 @@ def gpus(name: str, count: int, *, free: bool = False) -> str:
     return f"{count} {'free ' if free else ''}{'GPU' if count == 1 else 'GPUs'}{kind}"
 
 
+def other(name: str, amount: int) -> str:
+    """Word what is counted and no GPU: "1 place", "2 rdma/ib", "64 GB of ephemeral-storage"."""
+    if name == PODS:
+        return f"{amount} {'place' if amount == 1 else 'places'}"
+    in_bytes = "/" not in name
+    return f"{memory(amount)} of {name}" if in_bytes else f"{amount} {name}"
+
+
 def everything(amount: Amount) -> str:
     """Word all of an amount: "4 GPUs, 16 CPUs and 64 GB of memory"."""
     return listing(
@@ -45,6 +54,7 @@ def everything(amount: Amount) -> str:
             *(gpus(name, count) for name, count in amount.gpus),
             *([cpus(amount.cpus)] if amount.cpus else []),
             *([f"{memory(amount.memory)} of memory"] if amount.memory else []),
+            *(other(name, count) for name, count in amount.others if name != PODS),
         ]
     )
 

@@ -117,15 +117,16 @@ class Input(BaseModel):
 
 
 class AmountInput(Input):
-    """CPUs, memory and GPUs."""
+    """CPUs, memory, GPUs, and what else is counted."""
 
     cpus: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 0.0
     memory: Annotated[int, Field(ge=0, le=2**62)] = 0
     gpus: dict[Annotated[Name, Field(min_length=1)], Annotated[int, Field(ge=0, le=10**6)]] = {}
+    others: dict[Annotated[Name, Field(min_length=1)], Annotated[int, Field(ge=0, le=2**62)]] = {}
 
     def resources(self) -> Resources:
         """As the core speaks of it."""
-        return Resources(cpus=self.cpus, memory=self.memory, gpus=self.gpus)
+        return Resources(cpus=self.cpus, memory=self.memory, gpus=self.gpus, others=self.others)
 
 
 class ExpressionInput(Input):

@@ -15,7 +15,8 @@ LINE_MAX = 12  # drawn cells of the line around one's own place
 
 def resources(amount: Resources) -> dict[str, Any]:
     """An amount."""
-    return {"cpus": amount.cpus, "memory": amount.memory, "gpus": dict(amount.gpus)}
+    others = {"others": dict(amount.others)} if amount.others else {}
+    return {"cpus": amount.cpus, "memory": amount.memory, "gpus": dict(amount.gpus), **others}
 
 
 def job(manager: Manager, it: Job) -> dict[str, Any]:

@@ -109,7 +109,8 @@ class Permit:
 
 def amounts(resources: Resources) -> dict[str, Any]:
     """Resources as JSON."""
-    return {"cpus": resources.cpus, "memory": resources.memory, "gpus": dict(resources.gpus)}
+    others = {"others": dict(resources.others)} if resources.others else {}
+    return {"cpus": resources.cpus, "memory": resources.memory, "gpus": dict(resources.gpus), **others}
 
 
 def waiting_words(job: JobView, *, now: float) -> str:

@@ -30,6 +30,7 @@ def wanted(new: NewJob) -> dict[str, Any]:
         "cpus": real("cpus", new.resources.cpus),
         "memory": whole("memory", new.resources.memory),
         "gpus": document("gpus", new.resources.gpus),
+        "others": document("others", new.resources.others) if new.resources.others else None,
         "constraints": _rules(new.constraints),
         "lease": real("lease", new.lease),
         "options": document("options", new.options),
@@ -65,7 +66,12 @@ def job_of(row: Mapping[str, Any]) -> Job:
     same = ("id", *_NAMES, *_REALS, *_COUNTS, *_TIMES, *_PROCESS, "key", "message", "by")
     return Job(
         **{field: row[field] for field in same},
-        resources=Resources(cpus=row["cpus"], memory=row["memory"], gpus=json.loads(row["gpus"])),
+        resources=Resources(
+            cpus=row["cpus"],
+            memory=row["memory"],
+            gpus=json.loads(row["gpus"]),
+            others=json.loads(row["others"] or "{}"),
+        ),
         constraints=Constraints.of_document(json.loads(row["constraints"] or "{}")),
         options=json.loads(row["options"]),
         state=State(row["state"]),

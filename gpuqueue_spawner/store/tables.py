@@ -65,6 +65,7 @@ jobs = Table(
     Column("cpus", Double, nullable=False),
     Column("memory", BigInteger, nullable=False),
     Column("gpus", columns.text(), nullable=False),  # JSON
+    Column("others", columns.text()),  # JSON; NULL: none
     Column("node_rules", columns.text(), key="constraints"),  # JSON; NULL: none
     Column("lease", Double, nullable=False),
     Column("options", columns.text(), nullable=False),  # JSON

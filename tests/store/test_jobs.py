@@ -270,7 +270,10 @@ def test_every_change_reads_back_as_it_was_answered(store: Store, fence: int) ->
     """What apply() returns is what get() finds, for every field that can change."""
     job = queued(store, fence)
     steps: list[tuple[Event, dict[str, object]]] = [
-        (Event.REPLACE, {"resources": Resources(cpus=2, memory=2**40, gpus={"a": 1, "b": 2}), "queued": 3.0}),
+        (
+            Event.REPLACE,
+            {"resources": Resources(cpus=2, memory=2**40, gpus={"a": 1, "b": 2}, others={"pods": 1}), "queued": 3.0},
+        ),
         (Event.REPLACE, {"options": {"t": (1, 2)}, "name": "new", "profile": "p", "lease": 7, "uid": 1000}),
         (Event.HOLD, {"message": "why \x00\ud800"}),
         (Event.RELEASE, {"message": "", "not_before": 9.5, "request": "another"}),

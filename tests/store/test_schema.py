@@ -63,7 +63,7 @@ def test_database_without_schema_is_refused_with_the_command(address: str) -> No
     with closing(Store(address)) as store:
         with pytest.raises(SchemaMismatch, match="run `gpuqueue upgrade-db`") as refused:
             store.check()
-        assert (refused.value.found, refused.value.expected) == (None, "0003")
+        assert (refused.value.found, refused.value.expected) == (None, "0004")
         with pytest.raises(SchemaMismatch):
             store.check()
 
@@ -77,7 +77,7 @@ def test_old_schema_is_refused_with_the_command_and_upgraded_by_it(
     with closing(Database(address, timeout=10.0)) as database:
         later = Schema(database, migrations=next_version)
 
-        with pytest.raises(SchemaMismatch, match=r"has schema 0003.* works with 9999: run `gpuqueue upgrade-db`"):
+        with pytest.raises(SchemaMismatch, match=r"has schema 0004.* works with 9999: run `gpuqueue upgrade-db`"):
             later.check()
         later.upgrade()
 
@@ -90,10 +90,10 @@ def test_old_schema_is_refused_with_the_command_and_upgraded_by_it(
 def test_jobs_of_the_first_schema_demand_nothing_of_a_node_and_have_failed_on_none(store: Store, address: str) -> None:
     """Its tables become those of this version, with every row."""
     job = queued(store, lead(store))
-    for added in ("node_rules", "failed_on"):
+    for added in ("node_rules", "failed_on", "others"):
         rows(address, f"ALTER TABLE jobs DROP COLUMN {added}")
     rows(address, "UPDATE gpuqueue_schema SET version_num = '0001'")
-    with pytest.raises(SchemaMismatch, match=r"has schema 0001.* works with 0003"):
+    with pytest.raises(SchemaMismatch, match=r"has schema 0001.* works with 0004"):
         store.check()
 
     store.upgrade()
@@ -221,7 +221,7 @@ def test_upgrade_that_stopped_in_the_middle_is_known_as_such(mariadb: str, broke
         _fails(mariadb, broken_version)
 
         for access in (store.check, store.upgrade):
-            with pytest.raises(SchemaMismatch, match=r"an upgrade from 0003 has not ended.*restore a backup"):
+            with pytest.raises(SchemaMismatch, match=r"an upgrade from 0004 has not ended.*restore a backup"):
                 access()
     assert rows(mariadb, "SELECT user_name FROM jobs") == [("alice",)]
 
@@ -287,7 +287,7 @@ def test_upgrade_that_is_killed_lets_the_next_one_in(mariadb: str, mariadb_serve
         ("DROP TABLE usage_days", "is half-upgraded .missing: usage_days.gpu_seconds, usage_days.jobs"),
         ("ALTER TABLE jobs DROP COLUMN message", "is half-upgraded .missing: jobs.message"),
         ("UPDATE gpuqueue_schema SET version_num = 'abcd'", "has schema abcd"),
-        ("INSERT INTO gpuqueue_schema VALUES ('0000')", "has schema 0000, 0003"),
+        ("INSERT INTO gpuqueue_schema VALUES ('0000')", "has schema 0000, 0004"),
     ],
 )
 def test_half_upgraded_schema_is_refused_and_left_alone(store: Store, address: str, damage: str, words: str) -> None:

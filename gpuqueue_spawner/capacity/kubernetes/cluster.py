@@ -169,6 +169,7 @@ class Sum:
     def __init__(self) -> None:
         self._cpus, self._memory = 0.0, 0
         self._gpus: dict[str, int] = {}
+        self._others: dict[str, int] = {}
 
     def add(self, taken: Resources) -> None:
         """Count one more pod."""
@@ -176,11 +177,13 @@ class Sum:
         self._memory += taken.memory
         for name, count in taken.gpus.items():
             self._gpus[name] = self._gpus.get(name, 0) + count
+        for name, count in taken.others.items():
+            self._others[name] = self._others.get(name, 0) + count
 
     @property
     def resources(self) -> Resources:
         """All of them together."""
-        return Resources(cpus=self._cpus, memory=self._memory, gpus=self._gpus)
+        return Resources(cpus=self._cpus, memory=self._memory, gpus=self._gpus, others=self._others)
 
 
 def lost(pod: SeenPod, well: Collection[str]) -> bool:

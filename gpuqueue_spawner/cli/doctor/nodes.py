@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ...capacity.kubernetes.cluster import observation, seen_node
-from ...model.pods import as_resources
+from ...model.pods import as_resources, is_gpu
 from ...model.resources import InvalidResources
 from .deployment import Deployment
 from .findings import Check, Finding, NotChecked, Place, ok, problem, warning
@@ -41,11 +41,7 @@ def gpus_of(node: Node, what: str) -> Mapping[str, int]:
     :raises InvalidResources: it says what cannot be read.
     """
     amounts = (node.get("status") or {}).get(what) or {}
-    return as_resources({name: amount for name, amount in amounts.items() if _is_gpu(name)}).gpus
-
-
-def _is_gpu(name: str) -> bool:
-    return name.startswith("nvidia.com/") or name.endswith("/gpu")
+    return as_resources({name: amount for name, amount in amounts.items() if is_gpu(name)}).gpus
 
 
 def has_hardware(labels: Mapping[str, str]) -> bool:

@@ -148,7 +148,9 @@ def test_where_a_launch_failed_is_remembered_until_one_works_or_another_is_asked
         ("dgx2", "dgx3"),
     ]
     works = decisions.ready(job(State.STARTING, failed_on=("dgx1",)), launch=1, now=NOW)
-    other = decisions.replaced(job(State.QUEUED, failed_on=("dgx1",)), replace(job(State.QUEUED), options={"a": 2}), now=NOW)
+    other = decisions.replaced(
+        job(State.QUEUED, failed_on=("dgx1",)), replace(job(State.QUEUED), options={"a": 2}), now=NOW
+    )
     assert works is not None
     assert works.fields["failed_on"] == ()
     assert other is not None

@@ -160,7 +160,7 @@ def test_a_drain_is_known_though_nodes_cannot_be_looked_at(world: World, office:
     drained(world, office, job, by="dana", note="")
     office.manager.room.unknown = "No answer."
 
-    with pytest.raises(Refused, match="dgx1 is drained$"):
+    with pytest.raises(Refused, match=r"dgx1 is drained$"):
         world.run(office.launching.permit(job.id, version=None))
 
 

@@ -100,12 +100,32 @@ def test_overhead_is_added_and_pod_level_requests_replace_the_sum() -> None:
     assert (need.cpus, dict(need.gpus)) == (3.25, {GPU: 1})
 
 
-def test_only_what_a_device_plugin_counts_is_a_device() -> None:
-    """Neither disk nor huge pages nor attachable volumes."""
-    names = {"ephemeral-storage": "1Gi", "hugepages-2Mi": "2Mi", "attachable-volumes-x.kubernetes.io/y": 3}
-    more = {"kubernetes.io/batch-cpu": 3, "nvidia.com/mig-1g.10gb": 2, "example.com/nic": 1}
+def test_only_gpus_are_gpus_and_all_else_is_counted_by_its_name() -> None:
+    """Neither disk nor huge pages, nor what else a device plugin counts: eight network devices are no GPUs."""
+    names = {"ephemeral-storage": "1Gi", "hugepages-2Mi": "2Mi", "pods": "110", "kubernetes.io/batch-cpu": 3}
+    devices = {"rdma/ib": 8, "nvidia.com/hostdev": 2, "devices.kubevirt.io/kvm": "1k"}
+    gpus = {"nvidia.com/gpu": 2, "nvidia.com/mig-1g.10gb": 2, "amd.com/gpu": 1, "gpu.intel.com/xe": 1, "x.org/gpu": 1}
 
-    assert dict(as_resources({**names, **more}).gpus) == {"nvidia.com/mig-1g.10gb": 2, "example.com/nic": 1}
+    found = as_resources({"cpu": 1, "memory": 1, **names, **devices, **gpus})
+
+    assert (dict(found.gpus), found.gpu_count) == (gpus, 7)
+    assert dict(found.others) == {
+        "ephemeral-storage": 2**30,
+        "hugepages-2Mi": 2**21,
+        "pods": 110,
+        "kubernetes.io/batch-cpu": 3,
+        "rdma/ib": 8,
+        "nvidia.com/hostdev": 2,
+        "devices.kubevirt.io/kvm": 1000,
+    }
+
+
+def test_a_pod_takes_one_of_the_places_for_pods_and_all_that_it_asks_for() -> None:
+    need = pod_resources(
+        {"containers": [container("1", limits={"cpu": "1", "rdma/ib": "2", "ephemeral-storage": "1G"})]}
+    )
+
+    assert dict(need.others) == {"pods": 1, "rdma/ib": 2, "ephemeral-storage": 10**9}
 
 
 def asks(requests: dict[str, Any], limits: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ amounts = st.builds(
     cpus=st.integers(0, 512).map(lambda halves: halves / 2),
     memory=st.integers(0, 2**45),
     gpus=st.dictionaries(st.sampled_from([NVIDIA_GPU, "amd.com/gpu", "nvidia.com/mig-1g.10gb"]), st.integers(0, 16)),
+    others=st.dictionaries(st.sampled_from(["rdma/ib", "pods"]), st.integers(0, 16)),
 )
 
 

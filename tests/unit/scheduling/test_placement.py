@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from gpuqueue_spawner.model import Resources
+from gpuqueue_spawner.model import Node, ReasonCode, Resources
 from gpuqueue_spawner.model.resources import NVIDIA_GPU
+from gpuqueue_spawner.scheduling import Limits
 
-from .builders import GB, admitted, device, job, node, plan_of, running
+from .builders import GB, admitted, device, hours, job, node, plan_of, running
 
 MIG = "nvidia.com/mig-1g.10gb"
 
@@ -129,3 +132,71 @@ def test_it_is_tried_again_on_the_same_server_rather_than_to_wait(need: dict[str
     nodes = [node("dgx1", gpus=8), node("dgx2", gpus=1, cpus=0)]
 
     assert admitted(plan_of(nodes, [job(3, failed_on=("dgx1",), **need)])) == {3: "dgx1"}
+
+
+IB = "rdma/ib"
+
+
+@pytest.mark.parametrize("gpus", [0, 1])
+def test_what_is_no_gpu_decides_where_a_job_fits_too(gpus: int):
+    """A network device, a place for a pod: a server that is full of them is not chosen."""
+
+    def with_devices(name: str, count: int) -> Node:
+        it = node(name, gpus=8)
+        return replace(it, allocatable=replace(it.allocatable, others={IB: count}), used=Resources(others={IB: 1}))
+
+    wish = {NVIDIA_GPU: gpus}
+    both = {"resources": Resources(gpus=wish, others={IB: 1})}
+    nodes = [node("a", gpus=8), with_devices("b", 1), with_devices("c", 2), with_devices("d", 3)]
+
+    result = plan_of(nodes, [job(1, **both), job(2, **both), job(3, **both), job(4, **both)])
+
+    assert admitted(result) == {1: "c", 2: "d", 3: "d"}
+    assert result.waits[4].reason.lead == f"Waits for 1 {IB} on one server."
+    assert result.waits[4].reason.proof == "None is free on any server it can use."
+
+
+def test_a_device_that_is_no_gpu_comes_back_with_the_job_that_held_it():
+    it = node("a", gpus=2)
+    full = replace(it, allocatable=replace(it.allocatable, others={IB: 1}))
+    wish = Resources(others={IB: 1})
+
+    result = plan_of([full], [running(1, on="a", hours=2, resources=wish), job(2, resources=wish)])
+
+    assert hours(result) == {2: 2}
+
+
+def test_what_is_no_gpu_counts_for_nobody_s_limit_of_gpus():
+    """Eight GPUs with eight network devices are eight GPUs."""
+    it = node("a", gpus=8)
+    large = replace(it, allocatable=replace(it.allocatable, others={IB: 8}))
+    wish = Resources(gpus={NVIDIA_GPU: 8}, others={IB: 8})
+
+    result = plan_of([large], [job(1, resources=wish)], limits=Limits(gpus=8))
+
+    assert admitted(result) == {1: "a"}
+
+
+@pytest.mark.parametrize(
+    ("others", "words"),
+    [
+        ({IB: 9}, "9 rdma/ib, up to 8 rdma/ib is possible."),
+        ({"ephemeral-storage": 2**30}, "1 GB of ephemeral-storage, none is possible."),
+    ],
+)
+def test_more_than_any_server_has_of_it_fits_nowhere(others: dict[str, int], words: str):
+    it = node("a", gpus=8)
+    nodes = [replace(it, allocatable=replace(it.allocatable, others={IB: 8}))]
+
+    reason = plan_of(nodes, [job(1, resources=Resources(others=others))]).waits[1].reason
+
+    assert (reason.code, reason.lead) == (ReasonCode.NEVER_FITS, f"Fits nowhere as it is: {words}")
+
+
+def test_a_cluster_whose_nodes_run_as_many_as_they_may_is_said_to():
+    it = node("a", gpus=8)
+    full = replace(it, allocatable=replace(it.allocatable, others={"pods": 110}), used=Resources(others={"pods": 110}))
+
+    reason = plan_of([full], [job(1, resources=Resources(others={"pods": 1}))]).waits[1].reason
+
+    assert (reason.lead, reason.proof) == ("Waits for a server that may run one more.", "Each runs as many as it may.")

@@ -24,7 +24,12 @@ documents = st.recursive(
     max_leaves=10,
 )
 placements = st.builds(Placement, node=names.filter(bool), devices=st.lists(names.filter(bool)).map(tuple))
-resources = st.builds(Resources, cpus=st.floats(0, 1e6), memory=counts, gpus=st.dictionaries(names, st.integers(0, 99)))
+resources = st.builds(
+    Resources,
+    cpus=st.floats(0, 1e6),
+    memory=counts,
+    **dict.fromkeys(("gpus", "others"), st.dictionaries(names, st.integers(0, 99))),
+)
 anything = st.builds(
     Job,
     **dict.fromkeys(("user", "server", "request", "name", "profile", "key", "message", "by"), names),
@@ -49,7 +54,7 @@ def test_job_is_the_same_after_the_way_into_a_row_and_back(job: Job) -> None:
 
 def test_every_field_of_a_job_has_its_columns() -> None:
     """A field that is added to the record is missed here before it is missed in production."""
-    inside = {"resources": {"cpus", "memory", "gpus"}, "placement": {"node", "devices"}}
+    inside = {"resources": {"cpus", "memory", "gpus", "others"}, "placement": {"node", "devices"}}
     columns = set().union(*(inside.get(field.name, {field.name}) for field in fields(Job)))
 
     assert {column.key for column in jobs.columns} - {"open"} == columns

@@ -54,6 +54,20 @@ def test_what_others_ask_for_is_used_whether_or_not_it_is_a_notebook() -> None:
     assert (found.allocatable.cpus, len(found.devices), found.devices[0].model) == (127.5, 8, "NVIDIA-A100")
 
 
+def test_what_is_no_gpu_is_counted_and_is_no_device() -> None:
+    """Network devices, virtual machines' devices by the thousand, and the pods that a node still takes."""
+    large = node()
+    large["status"]["allocatable"] |= {"rdma/ib": "8", "devices.kubevirt.io/kvm": "1k"}
+    train = pod("train", 2)
+    train["spec"]["containers"][0]["resources"]["limits"]["rdma/ib"] = "3"
+
+    (found,) = seen([large], [train, pod("dns", 0)]).nodes
+
+    assert {device.resource for device in found.devices} == {GPU}
+    assert dict(found.allocatable.others) == {"pods": 110, "rdma/ib": 8, "devices.kubevirt.io/kvm": 1000}
+    assert dict(found.used.others) == {"pods": 2, "rdma/ib": 3}
+
+
 def test_where_the_scheduler_makes_room_for_somebody_the_room_is_used() -> None:
     """It ends what runs there first; the queue must not give that out in between."""
     urgent = pod("urgent", 8, on="", phase="Pending")

@@ -10,7 +10,6 @@ import pytest
 
 from gpuqueue_spawner.capacity.kubernetes.reflector import ApiError, Kind, Reflector
 
-
 GONE = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "too old resource version"}}
 
 
