@@ -1,6 +1,6 @@
 """What the manager thinks of, without a cluster around it: a look, the front of the line, a plan of all of it.
 
-In processor time, which a busy machine changes little. Campus and line are those of scale.py, where all of it is measured
+In processor time, which a busy machine changes little. Campus and line are those of scale.py, which measures all of it
 together.
 """
 
