@@ -54,7 +54,7 @@ class Front:
                 moments.append(job.not_before)
                 continue
             need, pool = Amount.of(job.resources), pools.of(job.constraints)
-            server = shelves.best(need, pool)
+            server = shelves.best(need, pool, job.failed_on)
             if server is None and _possible(need, pool, servers):
                 break
             if server is not None:
