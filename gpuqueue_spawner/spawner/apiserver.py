@@ -10,7 +10,7 @@ import json
 from aiohttp import ClientError
 from kubernetes_asyncio.client import ApiException
 
-FAULTS = (ApiException, ClientError, OSError, TimeoutError)  #: all that a request can end with
+FAULTS = (ApiException, ClientError, TimeoutError)  #: all that a request can end with
 BUSY = 429
 BROKEN = 500  #: and above: it, or etcd behind it
 WEBHOOK = "webhook"

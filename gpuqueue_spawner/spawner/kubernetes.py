@@ -116,27 +116,29 @@ class GPUQueueKubeSpawner(QueueingMixin, FoldersMixin):
 
     async def launch(self, permit: Permit) -> Any:
         """Make the pod, and return its URL once it is ready; as soon as it cannot become so, fail in its own words."""
-        async with self._inside_kubespawner():
-            await self._end_earlier(permit)
-            self.pod_name = launch_name(
-                self._expand_user_properties(self.pod_name_template), permit.job.key, permit.launch
-            )
-            self.dns_name = self.dns_name_template.format(namespace=self.namespace, name=self.pod_name)
-            self._start_future = self._fate = None
-            start = asyncio.ensure_future(super().launch(permit))
-            fails = asyncio.ensure_future(self._fails())
-            beside = [fails, asyncio.ensure_future(self._tell_events(permit))]
-            try:
-                await asyncio.wait([start, fails], return_when=asyncio.FIRST_COMPLETED)
-                if not start.done():
-                    raise fails.result()
-                return start.result()
-            except FAULTS as error:
-                raise self._failure(error) from None
-            finally:
-                for task in (start, *beside):
-                    task.cancel()
-                await asyncio.gather(start, *beside, return_exceptions=True)
+        self.pod_name = launch_name(self._expand_user_properties(self.pod_name_template), permit.job.key, permit.launch)
+        self.dns_name = self.dns_name_template.format(namespace=self.namespace, name=self.pod_name)
+        self._start_future = self._fate = None
+        try:
+            async with self._inside_kubespawner():
+                await self._end_earlier(permit)
+                return await self._made(permit)
+        except FAULTS as error:
+            raise self._failure(error) from None
+
+    async def _made(self, permit: Permit) -> Any:
+        start = asyncio.ensure_future(super().launch(permit))
+        fails = asyncio.ensure_future(self._fails())
+        beside = [fails, asyncio.ensure_future(self._tell_events(permit))]
+        try:
+            await asyncio.wait([start, fails], return_when=asyncio.FIRST_COMPLETED)
+            if not start.done():
+                raise fails.result()
+            return start.result()
+        finally:
+            for task in (start, *beside):
+                task.cancel()
+            await asyncio.gather(start, *beside, return_exceptions=True)
 
     async def poll_launch(self) -> int | None:
         """None while the pod lives, else the exit status of the notebook."""
@@ -306,7 +308,7 @@ class GPUQueueKubeSpawner(QueueingMixin, FoldersMixin):
         try:
             await exponential_backoff(answered, words, timeout=limit)
         except TimeoutError:
-            raise LaunchFailed(words) from None
+            raise LaunchFailed(words, away=True) from None
         return found
 
     def _failure(self, error: BaseException) -> Exception:

@@ -40,6 +40,11 @@ def runs(person: Visitor, kubectl: Kubectl, profile: str = "gpu2") -> tuple[dict
     return job, name
 
 
+def no_pods(kubectl: Kubectl, job: dict[str, Any]) -> None:
+    """Wait until a job has no pod; one that has ended holds nothing, and may be listed for a moment more."""
+    until(lambda: pods_of(kubectl, job["id"]) == [], within=CLEARED_S, what="its pod is gone")
+
+
 def ended(person: Visitor, job: dict[str, Any], *, within: float = CLEARED_S) -> str:
     """The job's end, once it has one."""
     person.no_job(within=within)
@@ -92,7 +97,7 @@ def test_a_server_that_is_stopped_while_the_hub_is_cut_off_ends_once_it_is_not(
     cut.heal()
 
     assert ended(ada, job) == "stopped"
-    assert pods_of(kubectl, job["id"]) == []
+    no_pods(kubectl, job)
 
 
 def test_a_server_that_is_stopped_while_the_hub_is_cut_off_ends_if_the_hub_dies_as_well(
@@ -111,7 +116,7 @@ def test_a_server_that_is_stopped_while_the_hub_is_cut_off_ends_if_the_hub_dies_
     house.wait()
 
     assert ended(ada, job, within=CLEARED_S + START_S) == "stopped"
-    assert pods_of(kubectl, job["id"]) == []
+    no_pods(kubectl, job)
 
 
 def test_a_pod_that_reaches_the_cluster_after_its_job_has_ended_goes_away(
@@ -141,7 +146,7 @@ def test_an_outage_of_a_minute_with_a_start_a_stop_and_a_wait_in_it_loses_nothin
     """What runs runs on, what was stopped is gone afterwards, who waits starts, and so does who came meanwhile."""
     ada, bob, carol, dan = person(), person(), person(), person()
     stays, _ = runs(ada, kubectl, "gpu8")
-    stops, stopped = runs(bob, kubectl, "gpu8")
+    stops, _ = runs(bob, kubectl, "gpu8")
     carol.start("gpu4")
     waits = carol.job_is("queued")
     server = own_cluster.components["apiserver"]
@@ -156,7 +161,7 @@ def test_an_outage_of_a_minute_with_a_start_a_stop_and_a_wait_in_it_loses_nothin
     until(own_cluster.api_ready, within=60, what="the API server answers")
 
     assert ended(bob, stops, within=2 * CLEARED_S) == "stopped"
-    assert kubectl.find("pod", stopped) is None
+    no_pods(kubectl, stops)
     for each, before in ((carol, waits), (dan, comes)):
         started = each.job_is("running", within=START_S)
         assert (started["id"], started["queued"]) == (before["id"], before["queued"])
