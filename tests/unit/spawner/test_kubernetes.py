@@ -100,8 +100,8 @@ async def test_the_form_asks_for_waits_on_the_nodes_that_each_profile_demands(mo
 
 async def test_a_profile_is_read_off_the_manifest_that_it_leads_to() -> None:
     """Guarantees count; where there is none, the limit does."""
-    assert await wishes(profile_list=PROFILES) == Resources(cpus=2, memory=0)
-    wanted = Resources(cpus=1.5, memory=8 * GIB, gpus={GPU: 4})
+    assert await wishes(profile_list=PROFILES) == Resources(cpus=2, memory=0, others={"pods": 1})
+    wanted = Resources(cpus=1.5, memory=8 * GIB, gpus={GPU: 4}, others={"pods": 1})
     assert await wishes(profile_list=PROFILES, options={"profile": "gpu"}) == wanted
 
 
@@ -119,7 +119,7 @@ async def test_whatever_the_configuration_and_a_hook_add_counts() -> None:
         extra_containers=[{"name": "logs", "image": "x", "resources": {"requests": {"cpu": "250m"}}}],
     )
 
-    assert resources == Resources(cpus=1.75, memory=3 * GIB)
+    assert resources == Resources(cpus=1.75, memory=3 * GIB, others={"pods": 1})
 
 
 async def test_part_of_a_gpu_is_refused_with_its_name() -> None:
