@@ -71,7 +71,7 @@ def test_without_the_right_the_queue_drains_alone_and_says_so(
 
     def warned() -> bool:
         page = admin.session.get(f"{house.url}/services/gpuqueue/admin", timeout=20).text
-        return "Drained nodes are not cordoned in the cluster" in page and "cannot patch resource" in page
+        return "the right to patch nodes. The cluster refuses: " in page
 
     until(warned, within=20, what="the admin page says so", story=house.story)
     assert cordoned("dgx1") == (False, False)

@@ -182,7 +182,8 @@ class KubernetesCapacity(Capacity):
 
     def caution(self) -> str:
         """Drained nodes that the cluster did not close."""
-        return f"Drained nodes are not cordoned in the cluster. {self._uncordoned}" if self._uncordoned else ""
+        lead = "Drained nodes are not cordoned in the cluster, for which the manager needs the right to patch nodes."
+        return f"{lead} {self._uncordoned}" if self._uncordoned else ""
 
     def environment(self, devices: tuple[str, ...]) -> dict[str, str]:
         """The kubelet says which GPUs they are."""

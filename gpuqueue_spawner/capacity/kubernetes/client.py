@@ -124,7 +124,9 @@ def connect(kubeconfig: str, context: str) -> client.ApiClient:
 
 def said(error: Exception) -> str:
     """The library's fault in words of one line."""
-    return " ".join(str(getattr(error, "reason", None) or error).split())[:300] or repr(error)
+    body = getattr(error, "body", None)
+    words = (_message(body) if body else "") or str(getattr(error, "reason", None) or error)
+    return " ".join(words.split())[:300] or repr(error)
 
 
 def explained(words: str, configuration: Any) -> str:
@@ -136,7 +138,7 @@ def explained(words: str, configuration: Any) -> str:
     return f"{words} ({ended})" if ended else words
 
 
-def _message(body: bytes) -> str:
+def _message(body: bytes | str) -> str:
     try:
         return str(json.loads(body)["message"])
     except (ValueError, KeyError, TypeError):
