@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import requests
 
 from .program import until
 from .site import PASSWORD, PREFIX, Site
+
+PATIENCE_S = 3.0
 
 
 class Visitor:
@@ -77,9 +80,17 @@ class Visitor:
         path = self._server_path(server) + "/progress"
         if not self.xsrf("/hub/"):
             self.session.get(self.site.url + "/hub/home", timeout=20)
-        with self.session.get(
-            self.site.url + path, params={"_xsrf": self.xsrf("/hub/")}, stream=True, timeout=(5, within)
-        ) as answer:
+
+        def asked() -> requests.Response:
+            wanted = {"_xsrf": self.xsrf("/hub/")}
+            return self.session.get(self.site.url + path, params=wanted, stream=True, timeout=(5, within))
+
+        answer, end = asked(), time.monotonic() + PATIENCE_S
+        # Between the end of a start and its outcome the Hub says for a moment that nothing starts.
+        while answer.status_code == 400 and "is not starting" in answer.text and time.monotonic() < end:
+            time.sleep(0.1)
+            answer = asked()
+        with answer:
             assert answer.status_code == 200, f"{answer.status_code} {answer.text[:200]}"
             for line in answer.iter_lines():
                 if line.startswith(b"data: "):
