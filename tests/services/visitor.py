@@ -119,11 +119,13 @@ class Visitor:
         return next((job for job in jobs if job["server"] == server), None)
 
     def job_is(self, state: str, *, server: str = "", within: float = 30) -> dict[str, Any]:
-        """Wait until the job is in this state."""
+        """Wait until the job is in this state; one that waits, until it is told why, which comes a moment later."""
 
         def there() -> dict[str, Any] | None:
             job = self.job(server=server)
-            return job if job is not None and job["state"] == state else None
+            if job is None or job["state"] != state or (state == "queued" and not job["reason"]):
+                return None
+            return job
 
         return until(there, within=within, what=f"the job of {self.name} is {state}", story=self.site.story)  # type: ignore[return-value]
 
