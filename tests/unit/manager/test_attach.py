@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -13,13 +11,6 @@ from gpuqueue_spawner.manager.planning import plan_once
 from gpuqueue_spawner.model import State
 
 from .world import World, new_job
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    it = World(tmp_path)
-    yield it
-    it.close()
 
 
 def test_what_was_cancelled_does_not_come_back_with_a_repeated_request(world: World) -> None:

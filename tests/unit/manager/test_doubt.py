@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,13 +15,6 @@ from gpuqueue_spawner.manager.run import Office
 from gpuqueue_spawner.store import StoreUnavailable
 
 from .world import World, new_job
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    it = World(tmp_path)
-    yield it
-    it.close()
 
 
 @pytest.mark.parametrize("made", [True, False])

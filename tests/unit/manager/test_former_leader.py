@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from gpuqueue_spawner.manager import decisions
@@ -14,13 +11,6 @@ from gpuqueue_spawner.model import End, Job, State
 from gpuqueue_spawner.store import LeaseLost
 
 from .world import World, new_job
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    it = World(tmp_path)
-    yield it
-    it.close()
 
 
 def launched(world: World, office: Office) -> Job:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import pytest
 
@@ -16,7 +14,7 @@ from gpuqueue_spawner.manager.run import Office
 from gpuqueue_spawner.model import End, Job, Resources, State
 
 from .test_taken import Pods, look, now, running, starting
-from .world import World
+from .world import Machine, World
 
 
 @pytest.fixture
@@ -25,17 +23,8 @@ def pods() -> Pods:
 
 
 @pytest.fixture
-def world(tmp_path: Path, pods: Pods) -> Iterator[World]:
-    it = World(tmp_path, machine=pods)
-    yield it
-    it.close()
-
-
-@pytest.fixture
-def office(world: World) -> Office:
-    it = world.office()
-    world.lead(it)
-    return it
+def machine(pods: Pods) -> Machine:
+    return pods
 
 
 @dataclass

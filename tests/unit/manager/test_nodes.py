@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,20 +19,6 @@ POOL = Constraints(selector=(("pool", "a100"),))
 TOLERANT = Constraints(tolerations=(Toleration(key="t"),))
 TAINTED: dict[str, Any] = {"taints": (Taint(key="t"),), "note": "tainted t"}
 A100: dict[str, Any] = {"labels": {"pool": "a100"}}
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    it = World(tmp_path)
-    yield it
-    it.close()
-
-
-@pytest.fixture
-def office(world: World) -> Office:
-    it = world.office()
-    world.lead(it)
-    return it
 
 
 def nodes_are(world: World, office: Office, **more: dict[str, Any]) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -20,13 +19,6 @@ from gpuqueue_spawner.scheduling import plan
 from .world import World, new_job
 
 SOON_S = 20  # on a slow machine
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    it = World(tmp_path)
-    yield it
-    it.close()
 
 
 async def until(true: Callable[[], bool]) -> None:

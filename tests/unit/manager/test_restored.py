@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,13 +13,6 @@ from gpuqueue_spawner.manager.run import Office
 from gpuqueue_spawner.model import End, Job, State
 
 from .world import World, new_job
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    it = World(tmp_path)
-    yield it
-    it.close()
 
 
 @pytest.fixture

@@ -6,9 +6,7 @@ On a real manager and database; pods live and go by the test's will.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,10 +65,8 @@ def pods() -> Pods:
 
 
 @pytest.fixture
-def world(tmp_path: Path, pods: Pods) -> Iterator[World]:
-    it = World(tmp_path, machine=pods)
-    yield it
-    it.close()
+def machine(pods: Pods) -> Machine:
+    return pods
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,13 +16,6 @@ from gpuqueue_spawner.manager.watching import REST
 from gpuqueue_spawner.model import End, Job, State
 
 from .world import World, new_job
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    it = World(tmp_path)
-    yield it
-    it.close()
 
 
 def admitted(world: World, office: Office) -> Job:
