@@ -1,18 +1,23 @@
 """Whatever part of a cluster or of the queue is lost, however: no request is lost, and no GPU is given twice.
 
-Random faults, the seed printed; `GPUQUEUE_SEED=n` repeats a run, `GPUQUEUE_ROUNDS=n` makes it longer. What must hold
-afterwards is read off the kubelets (who really has which device), the pods, and the queue's database.
+Random faults, each while some job is in the middle of a given state; the seed is printed, `GPUQUEUE_SEED=n` repeats a
+run, `GPUQUEUE_ROUNDS=n` makes it longer. What must hold afterwards is read off the kubelets (who really has which
+device), the pods, and the queue's database.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+import requests
 
 from tests.services.kubernetes.cluster import Cluster
 from tests.services.kubernetes.kubectl import Kubectl
@@ -28,7 +33,10 @@ SEED = int(os.environ.get("GPUQUEUE_SEED", "0")) or random.SystemRandom().randra
 HOLDING = ("admitted", "starting", "running", "restarting", "stopping")
 SETTLES_S = 180  # a launch, and another one for what was taken away
 PEOPLE = ("ada", "ben", "cleo", "dan", "fay", "gil")
-PROFILES = ("gpu2", "gpu4", "gpu4", "gpu8")
+PROFILES = ("gpu4", "gpu4", "gpu8")  # of these not six fit into sixteen GPUs, so somebody always waits
+SMALL = ("ada", "gpu2")
+MOMENTS = ("queued", "admitted", "starting", "running", "restarting", "stopping")
+TURN_S = 5  # for somebody to get what was freed, if anybody waits for so little
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +64,14 @@ def rows(at: Site) -> dict[int, Row]:
     }
 
 
+@dataclass(kw_only=True)
+class Moved:
+    """Whose job is not as it was because they wanted it."""
+
+    stopped: set[int] = field(default_factory=set)
+    restarted: set[int] = field(default_factory=set)
+
+
 @dataclass
 class Shaker:
     """The people of the site, and what is done to it and to its cluster."""
@@ -80,15 +96,54 @@ class Shaker:
         """See that GPUs are held and that somebody waits."""
         for person in self.people:
             if person.job() is None and person.server() is None:
-                person.start(self.chance.choice(PROFILES))
+                person.start(SMALL[1] if person.name == SMALL[0] else self.chance.choice(PROFILES))
         until(self._settled, within=SETTLES_S, what="somebody runs, the others wait", story=self.story)
 
-    def free_gpus(self) -> int:
-        """Stop a running notebook, so that somebody's turn comes; returns its job."""
-        row = self.chance.choice([row for row in rows(self.site).values() if row.state == "running"])
-        self.say(f"  {row.user} stops job {row.id}")
-        next(each for each in self.people if each.name == row.user).stop()
-        return row.id
+    def reach(self, moment: str) -> Moved:
+        """Have a job brought into a state, and return while it is in it."""
+        moved = Moved()
+        if moment == "restarting":
+            row = self._running()[0]
+            self._meanwhile(row, "restarts", lambda who: who.queue("POST", f"jobs/{row.id}/restart", body={}))
+            moved.restarted.add(row.id)
+        elif moment in ("admitted", "starting", "stopping"):
+            self._stop_one(moved)
+        end = time.monotonic() + SETTLES_S
+        while not self._comes(moment):
+            assert time.monotonic() < end, f"nobody's turn came\n{self.story()}"
+            self._stop_one(moved)  # who is next in line waits for more than was freed
+        self.say(f"  while a job is {moment}")
+        return moved
+
+    def _comes(self, moment: str) -> bool:
+        """Whether a job comes into this state, which it may leave at once."""
+        end = time.monotonic() + TURN_S
+        while time.monotonic() < end:
+            if self.site.database("select 1 from jobs where state = ?", moment):
+                return True
+            time.sleep(0.002)
+        return False
+
+    def _running(self) -> list[Row]:
+        running = [row for row in rows(self.site).values() if row.state == "running"]
+        self.chance.shuffle(running)
+        return running
+
+    def _stop_one(self, moved: Moved) -> None:
+        for row in self._running()[:1]:
+            self._meanwhile(row, "stops", Visitor.stop)
+            moved.stopped.add(row.id)
+
+    def _meanwhile(self, row: Row, does: str, act: Callable[[Visitor], object]) -> None:
+        """Have the person of a job do something whose answer may never come."""
+        self.say(f"  {row.user} {does} job {row.id}")
+        person = next(each for each in self.people if each.name == row.user)
+
+        def run() -> None:
+            with contextlib.suppress(requests.RequestException):
+                act(person)
+
+        threading.Thread(target=run, daemon=True).start()
 
     # ---- what happens ----------------------------------------------------------------------------------------------
 
@@ -103,7 +158,8 @@ class Shaker:
             lambda: self._kill(both),
             lambda: self._kill([self.site.manager, self.site.hub]),
             lambda: self._kill([self.cluster.components["apiserver"], self.site.hub]),
-            self._lose_a_kubelet,
+            lambda: self._lose_a_kubelet("kill"),
+            lambda: self._lose_a_kubelet("term"),
             lambda: self._cut(self.wire, "manager"),
             lambda: self._cut(self.hub_wire, "Hub"),
             self._reset_the_wire,
@@ -126,10 +182,13 @@ class Shaker:
         for program in programs:
             program.start()
 
-    def _lose_a_kubelet(self) -> None:
+    def _lose_a_kubelet(self, how: str) -> None:
         node = self.cluster.nodes[self.chance.choice(("dgx1", "dgx2"))]
-        self.say(f"  kill kubelet and containerd of {node.name}")
-        node.kill_with_containerd()
+        self.say(f"  {how} kubelet and containerd of {node.name}")
+        if how == "kill":
+            node.kill_with_containerd()
+        else:
+            node.stop_with_containerd()
         time.sleep(self.chance.uniform(0.0, 2.0))  # shorter than the cluster takes to call it lost
         node.start_with_containerd()
 
@@ -147,7 +206,7 @@ class Shaker:
 
     # ---- what must hold --------------------------------------------------------------------------------------------
 
-    def check(self, before: dict[int, Row], stopped: set[int]) -> None:
+    def check(self, before: dict[int, Row], moved: Moved) -> None:
         """Wait until everything has settled, then look at all of it."""
         self.cluster.whole()
         self.site.wait()
@@ -155,7 +214,7 @@ class Shaker:
         after, given_up = rows(self.site), self.given_up()
         promise(sorted(after) == list(range(1, len(after) + 1)), f"a job was lost\n{self.story()}")
         for id, row in before.items():
-            if id in stopped:
+            if id in moved.stopped:
                 continue
             now = after[id]
             promise(now.state != "ended", f"job {id} ended, and nobody wanted it\n{self.story()}")
@@ -165,6 +224,9 @@ class Shaker:
                 self.say(f"  the cluster took job {id} away")
                 promise((now.key, now.queued) == (row.key, row.queued), f"job {id} lost its place\n{self.story()}")
                 promise(now.state == "queued" or now.launch > row.launch, f"job {id} did not start anew")
+            elif id in moved.restarted:
+                promise((now.key, now.queued) == (row.key, row.queued), f"job {id} lost its place\n{self.story()}")
+                promise(now.state == "queued" or now.launch > row.launch, f"job {id} did not restart\n{self.story()}")
             elif row.state == "running":
                 promise(now == row, f"job {id} does not run as it did\n{self.story()}")
         self.no_gpu_twice(after)
@@ -235,21 +297,21 @@ def test_random_faults(own_cluster: Cluster, kubectl: Kubectl, wire: Relay, hub_
     chance = random.Random(SEED)  # noqa: S311
     shaker = Shaker(house, own_cluster, kubectl, wire, hub_wire, chance, Visitor(house, "dana").login())
     shaker.people = [Visitor(house, name).login() for name in PEOPLE]
-    faults = shaker.faults()
+    faults, moments = shaker.faults(), list(MOMENTS)
 
     for number in range(ROUNDS):
         begun = time.monotonic()
         shaker.say(f"round {number}")
         shaker.keep_busy()
-        before, stopped = rows(house), set()
-        if chance.random() < 0.7:  # while somebody's turn comes, from admission to the first answer
-            stopped = {shaker.free_gpus()}
-            time.sleep(chance.uniform(0.0, 4.0))
+        before = rows(house)
+        if number % len(moments) == 0:
+            chance.shuffle(moments)
+        moved = shaker.reach(moments[number % len(moments)])
         # Each of them once before any comes again.
         if number % len(faults) == 0:
             chance.shuffle(faults)
         faults[number % len(faults)]()
-        shaker.check({id: row for id, row in before.items() if row.state != "ended"}, stopped)
+        shaker.check({id: row for id, row in before.items() if row.state != "ended"}, moved)
         shaker.say(f"  settled, {time.monotonic() - begun:.1f} s")
 
     for person in shaker.people:
