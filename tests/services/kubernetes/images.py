@@ -177,3 +177,7 @@ def _digest(path: Path) -> str:
 
 def _key(parts: list[str]) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+
+if __name__ == "__main__":  # ahead of the tests that need them
+    images().provide(*RECIPES)
