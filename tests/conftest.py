@@ -9,10 +9,17 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
-#: Files that begin first, so that nobody waits for one of them alone at the end.
-LONG = ("test_kills", "test_chart", "test_managers", "test_take_overs")
+#: Files that begin first, the longest before the others, so that nobody waits for one of them alone at the end.
+LONG = {
+    "store": ("take_overs",),
+    "cluster": (
+        *("kills", "hub_alone", "evictions", "chart", "managers", "folders"),
+        *("queue", "nodes", "homes", "campus", "guides", "reflecting"),
+    ),
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the files that take longest first; what else there is keeps its order."""
-    items.sort(key=lambda item: item.path.stem not in LONG)
+    order = {f"{tier}/test_{name}": number for tier, names in LONG.items() for number, name in enumerate(names)}
+    items.sort(key=lambda item: order.get(f"{item.path.parent.name}/{item.path.stem}", len(order)))

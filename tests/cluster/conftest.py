@@ -14,14 +14,12 @@ import pytest
 
 from tests.services.kubernetes import existing
 from tests.services.kubernetes.cluster import Cluster, cluster
-from tests.services.kubernetes.images import images
+from tests.services.kubernetes.images import RECIPES, images
 from tests.services.kubernetes.kubectl import Kubectl
 from tests.services.kubernetes.queue import queue_on
 from tests.services.kubernetes.relay import Relay
 from tests.services.site import Site
 from tests.services.visitor import Visitor
-
-IMAGES = ("hub", "proxy", "manager", "notebook", "tensorflow")
 
 
 @pytest.fixture(scope="session")
@@ -29,10 +27,10 @@ def any_cluster() -> Iterator[Cluster]:
     """A cluster of our own, or the one that GPUQUEUE_TEST_KUBECONFIG names."""
     named = os.environ.get("GPUQUEUE_TEST_KUBECONFIG")
     if named:
-        yield existing.cluster(Path(named), IMAGES)
+        yield existing.cluster(Path(named), RECIPES)
         return
     built = images()
-    references = built.provide(*IMAGES)  # before the network changes: inside, no registry is reached
+    references = built.provide(*RECIPES)  # before the network changes: inside, no registry is reached
     with cluster(built, references) as it:
         yield it
 
@@ -93,14 +91,20 @@ def hub_wire(own_cluster: Cluster) -> Iterator[Relay]:
 
 
 @pytest.fixture(scope="module")
-def house(own_cluster: Cluster, kubectl: Kubectl, wire: Relay, hub_wire: Relay) -> Iterator[Site]:
+def hub_more() -> str:
+    """What a module adds to its Hub's configuration."""
+    return ""
+
+
+@pytest.fixture(scope="module")
+def house(own_cluster: Cluster, kubectl: Kubectl, wire: Relay, hub_wire: Relay, hub_more: str) -> Iterator[Site]:
     """One site for all tests of a module; each has people of its own."""
     ways = {
         "manager_kubeconfig": wire.kubeconfig(kubectl.kubeconfig),
         "hub_kubeconfig": hub_wire.kubeconfig(kubectl.kubeconfig),
     }
     try:
-        with queue_on(own_cluster, kubectl, **ways, manager_more="c.Policy.queued_jobs = 0") as it:
+        with queue_on(own_cluster, kubectl, **ways, hub_more=hub_more, manager_more="c.Policy.queued_jobs = 0") as it:
             yield it
     finally:
         own_cluster.mend()  # whatever a test that failed has left

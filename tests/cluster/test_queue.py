@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import requests
 
@@ -42,6 +43,17 @@ def test_a_notebook_starts_where_the_queue_says_with_the_gpus_that_the_kubelet_s
     ada.stop()
     ada.no_job(within=60)
     assert pods_of(kubectl, job["id"]) == []
+
+
+def test_the_page_tells_what_the_cluster_does_with_a_pod_that_starts(person: Person) -> None:
+    """It shows the last word only, so which of them are seen is a matter of chance."""
+    ada = person()
+    ada.start("gpu1")
+
+    said = "\n".join(event["message"] for event in ada.progress(within=START_S))
+
+    kubelet_s = ("Successfully assigned", "already present on machine", "Container created", "Container started")
+    assert any(words in said for words in kubelet_s), said
 
 
 def test_who_waits_starts_on_the_node_that_came_free_and_nobody_overtakes(
@@ -127,9 +139,12 @@ def test_a_launch_that_cannot_work_ends_in_the_cluster_s_words(kubectl: Kubectl,
     ada = person()
     ada.start("nowhere")
 
-    ada.no_job(within=120)
+    def found() -> list[dict[str, Any]]:
+        jobs: list[dict[str, Any]] = ada.queue("GET", "jobs", params={"state": "ended"}).json()["jobs"]
+        return jobs
 
-    (ended,) = ada.queue("GET", "jobs", params={"state": "ended"}).json()["jobs"]
+    until(found, within=120, what="the job has ended")
+    (ended,) = found()
     assert ended["end"] == "failed"
     assert "ErrImageNeverPull" in ended["message"]
     assert pods_of(kubectl, ended["id"]) == []
