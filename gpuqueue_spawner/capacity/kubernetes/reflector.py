@@ -21,7 +21,8 @@ T = TypeVar("T")
 
 PAGE = 500  # objects in one answer to a list
 WATCH_S = 20  # the server ends a watch after this, so that its silence is never longer
-STEADY_S = 1.0  # who ends a watch sooner was asked in vain: a server on its way out, or something in front of it
+STEADY_S = 1.0  # who ends a watch sooner was asked in vain: a server on its way out, or something in front of it; also
+# how much sooner than agreed its end may come and still be the server's own
 SILENCE_S = 30.0  # between two bytes: then the connection is taken for dead
 CONNECT_S = 5.0
 PAUSE_S, LONGEST_PAUSE_S = 0.2, 10.0  # between two tries
@@ -166,9 +167,16 @@ class Reflector(Generic[T]):
                 self._take(kind, document)
             if self._ended.is_set():
                 return
-        if (lasted := self._clock() - begun) < STEADY_S:
+        self._ended_after(self._clock() - begun)
+
+    def _ended_after(self, lasted: float) -> None:
+        """Judge the end of a watch: only one that the server itself ended says that nothing has happened until now."""
+        if lasted < STEADY_S:
             raise ApiError(f"it ended a watch after {lasted:.1g} s")
-        self._word()  # it was ended in good order: nothing has happened until now
+        if lasted > WATCH_S - STEADY_S:
+            self._word()
+        elif self.heard is None or self._clock() - self.heard > WATCH_S:
+            self._version = None  # something in front of the server ends them all: a list is a word
 
     def _take(self, kind: str, document: Mapping[str, Any]) -> None:
         name = _name(document)

@@ -189,6 +189,33 @@ def test_a_watch_that_ends_at_once_is_no_word(server: Server) -> None:
     assert sum("limit" in query for query in server.asked) == 1
 
 
+def test_a_watch_that_something_in_between_ends_is_no_word_either_and_a_list_is_asked_for_one(server: Server) -> None:
+    """It went on for a while, so it is gone on with at once; but nobody has said that nothing happened meanwhile."""
+    server.watches, server.lasts = [[] for _ in range(5)], 8.0
+    following = Following(server)
+
+    heard = []
+    for _ in range(5):
+        following.it.step()
+        heard.append(following.it.heard)
+
+    assert heard == [100.0, 100.0, 100.0, 124.0, 124.0], "the lists'; the watches ended at 108, 116, 124, 132, 140"
+    assert sum("limit" in query for query in server.asked) == 2
+
+
+def test_what_was_heard_in_a_watch_that_ended_early_counts(server: Server) -> None:
+    """From then on it is as old as any other word."""
+    server.watches, server.lasts = [[], [server.event("ADDED", "a", 1)], []], 8.0
+    server.objects = {}
+    following = Following(server)
+
+    for _ in range(3):
+        following.it.step()
+
+    assert following.it.heard == 108.0
+    assert sum("limit" in query for query in server.asked) == 1
+
+
 @pytest.mark.parametrize("watch", [[GONE], []], ids=["too long ago", "ended at once"])
 def test_what_goes_wrong_again_and_again_is_tried_less_and_less_often(
     server: Server, watch: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
