@@ -15,51 +15,16 @@ import sys
 import time
 from typing import Any
 
-from gpuqueue_spawner.capacity import Capacity, Observation
 from gpuqueue_spawner.manager import Manager, NotLeading, Policy, decisions, leadership
 from gpuqueue_spawner.manager.database import Database
-from gpuqueue_spawner.manager.hub import Started
 from gpuqueue_spawner.manager.run import Office
-from gpuqueue_spawner.model import Device, Node, Resources
-from gpuqueue_spawner.model.resources import NVIDIA_GPU
 from gpuqueue_spawner.store import LeaseLost, Store, StoreUnavailable
+from tests.unit.manager.world import SECRET, Machine, NoHub
 
 from .builders import request
 
 TTL_S, BEAT_S, LOOK_S = 0.8, 0.2, 0.05
 PATIENCE_S = 1.0  # with the database; as long as one that is paused in a transaction keeps the lease row
-
-
-class Empty(Capacity):
-    """Two nodes of four GPUs on which nothing runs."""
-
-    def look(self) -> Observation:
-        """Always the same."""
-        nodes = [
-            Node(
-                name=name,
-                allocatable=Resources(cpus=64, memory=2**40, gpus={NVIDIA_GPU: 4}),
-                devices=tuple(Device(id=f"{name}-{index}", index=index) for index in range(4)),
-            )
-            for name in ("dgx1", "dgx2")
-        ]
-        return Observation(nodes=tuple(nodes))
-
-
-class AnyHub:
-    """A Hub that takes every request."""
-
-    async def start_server(self, user: str, server: str, options: Any) -> tuple[Started, str]:
-        """It is waited for."""
-        return Started.ACCEPTED, ""
-
-    async def stop_server(self, user: str, server: str) -> bool:
-        """It is gone."""
-        return True
-
-    async def active_users(self) -> tuple[Any, ...]:
-        """Nobody's server runs."""
-        return ()
 
 
 async def answered(manager: Manager, asked: list[Any]) -> int | None:
@@ -85,7 +50,7 @@ async def main(address: str, name: str, socket: str, ahead: float) -> None:
     manager = Manager(
         Database(Store(address, timeout=PATIENCE_S)), Policy(queued_jobs=0), clock=lambda: time.time() + ahead
     )
-    office = Office.of(manager, Empty(instance="0123456789abcdef"), AnyHub(), secret=b"s" * 32)  # type: ignore[arg-type]
+    office = Office.of(manager, Machine(instance="0123456789abcdef"), NoHub(), secret=SECRET)  # type: ignore[arg-type]
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while line := await reader.readline():
