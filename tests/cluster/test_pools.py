@@ -31,12 +31,17 @@ def variant(slug: str, gpus: int, **override: Any) -> dict[str, Any]:
     }
 
 
+EITHER = [
+    {"matchExpressions": [{"key": key, "operator": "In", "values": [value]}]}
+    for key, value in ((LABEL, "a100"), ("kubernetes.io/hostname", "dgx1"))
+]
 PROFILES = [
     profile(8),
     profile(1),
     variant("pool8", 8, node_selector={LABEL: "a100"}),
     variant("pool1", 1, node_selector={LABEL: "a100"}),
     variant("tolerant1", 1, tolerations=[{"key": TAINT, "operator": "Exists", "effect": "NoSchedule"}]),
+    variant("either1", 1, node_affinity_required=EITHER),
     variant("nowhere", 1, node_selector={LABEL: "h100"}),
 ]
 
@@ -73,6 +78,27 @@ def test_a_profile_with_a_node_selector_goes_to_its_nodes_and_waits_for_them(
     ada.stop()
     runs = bob.job_is("running", within=START_S)
     assert (runs["id"], runs["placement"]["node"]) == (waits["id"], "dgx2")
+
+
+def test_each_of_several_ways_to_match_leads_to_the_node_that_was_planned(
+    own_cluster: Cluster, kubectl: Kubectl, person: Callable[[], Visitor]
+) -> None:
+    """A node has to match one of the site's terms; the scheduler is left none by which another one would."""
+    ada, bob = person(), person()
+
+    for each in (ada, bob):  # the queue fills a node up first, and the scheduler would rather spread them
+        each.start("either1")
+    jobs = [each.job_is("running", within=START_S) for each in (ada, bob)]
+
+    for job in jobs:
+        ((name, node),) = pods_of(kubectl, job["id"])
+        required = kubectl.get("pod", name)["spec"]["affinity"]["nodeAffinity"]
+        here = [{"key": "metadata.name", "operator": "In", "values": [node]}]
+        assert node == job["placement"]["node"]
+        assert gpus_of(own_cluster, name) == (node, 1)
+        assert required["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"] == [
+            {**term, "matchFields": here} for term in EITHER
+        ]
 
 
 def test_a_profile_of_a_kind_that_there_is_not_is_refused_at_once(person: Callable[[], Visitor]) -> None:
