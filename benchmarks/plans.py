@@ -9,14 +9,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gpuqueue_spawner.capacity.kubernetes.cluster import Question, SeenPod, observation, seen_node, seen_pod
+from gpuqueue_spawner.capacity.kubernetes.cluster import Question, SeenPod, observation, seen_node, seen_pod, shelf
 from gpuqueue_spawner.manager.strays import Question as RoomQuestion
 from gpuqueue_spawner.manager.strays import room
 from gpuqueue_spawner.model import Job, Node, Resources, State
 from gpuqueue_spawner.model.kept import Kept
+from gpuqueue_spawner.model.shelved import Shelved
 from gpuqueue_spawner.scheduling import Front, Limits, Snapshot, plan
 
 from .campus import Bound, campus, phase, pod_object
@@ -32,13 +34,15 @@ def measure(trace: Path) -> dict[str, Any]:
     """Look, admit and plan again and again, with one pod of others changed each time."""
     everything = campus(trace)
     nodes = [seen_node(node) for node in everything.nodes]
-    pods = [_seen(bound) for bound in everything.bound]
+    pods = Shelved[SeenPod](partial(shelf, instance=""))
+    for bound in everything.bound:
+        pods.put(bound.pod.name, _seen(bound))
     kept: Kept[Question, Node] = Kept()
     kept_rooms: Kept[RoomQuestion, Node] = Kept()
     front, line = Front(), in_line(WAITING)
 
     def look() -> tuple[Node, ...]:
-        seen = observation(nodes, pods, instance="", kept=kept)
+        seen = observation(nodes, pods.shelves(), kept=kept)
         return room(seen, (), kept=kept_rooms)
 
     def ahead(there: tuple[Node, ...]) -> None:
@@ -47,12 +51,13 @@ def measure(trace: Path) -> dict[str, Any]:
     took: dict[str, list[float]] = {"look": [], "front": [], "plan": []}
     ahead(look())
     for number in range(COUNT):
-        pods[number] = replace(pods[number], resources=pods[number].resources + Resources(cpus=0.001))
+        one = _seen(everything.bound[number])
+        pods.put(one.name, replace(one, resources=one.resources + Resources(cpus=0.001)))
         there = timed(look, took["look"])
         timed(lambda there=there: ahead(there), took["front"])  # type: ignore[misc]
         snapshot = Snapshot(nodes=there, jobs=line)
         timed(lambda snapshot=snapshot: plan(snapshot, now=NOW), took["plan"])  # type: ignore[misc]
-    return {"nodes": len(nodes), "pods": len(pods), "waiting": WAITING} | {
+    return {"nodes": len(nodes), "pods": len(everything.bound), "waiting": WAITING} | {
         f"{name}_processor_time": spread(seconds) for name, seconds in took.items()
     }
 

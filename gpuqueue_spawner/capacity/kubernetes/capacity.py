@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Any
 
 from traitlets import Bool, Float, List, TraitError, Unicode, validate
@@ -16,7 +17,7 @@ from ...model import Node
 from ...model.kept import Kept
 from ...model.pods import INSTANCE, KEY
 from ..base import Capacity, CapacityUnavailable, Observation
-from .cluster import NOT_READY, Question, SeenNode, SeenPod, lost, observation, seen_node, seen_pod
+from .cluster import NOT_READY, Question, SeenNode, SeenPod, lost, observation, seen_node, seen_pod, shelf
 from .cordons import patches
 from .fates import Fates
 from .reflector import Api, ApiError, Kind, Reflector
@@ -97,7 +98,14 @@ class KubernetesCapacity(Capacity):
         self._require_instance()
         self.api = self._api_server()
         self._nodes: Reflector[SeenNode] = Reflector(self.api, Kind.NODES, seen_node, changed=self._tell)
-        self._pods: Reflector[SeenPod] = Reflector(self.api, Kind.PODS, self._read, left=self._left, changed=self._tell)
+        self._pods: Reflector[SeenPod] = Reflector(
+            self.api,
+            Kind.PODS,
+            self._read,
+            shelf=partial(shelf, instance=self.instance),
+            left=self._left,
+            changed=self._tell,
+        )
         self._fates = Fates(self.instance)
         self._kept: Kept[Question, Node] = Kept()
         self._following = False
@@ -138,8 +146,7 @@ class KubernetesCapacity(Capacity):
                 raise CapacityUnavailable(each.problem or "The cluster has not said anything for too long.")
         return observation(
             self._nodes.objects(),
-            self._pods.objects(),
-            instance=self.instance,
+            self._pods.shelves(),
             tolerated=self.tolerated_taints,
             fates=self._fates.known(),
             kept=self._kept,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -123,38 +123,45 @@ def seen_pod(document: Mapping[str, Any], *, gone: bool = False) -> SeenPod:
 
 
 #: A node, the pods of others on it, and the keys of taints that keep no pod out.
-Question = tuple[SeenNode, list[SeenPod], frozenset[str]]
+Question = tuple[SeenNode, Sequence[SeenPod], frozenset[str]]
+
+OURS, NOWHERE = "/ours", "/nowhere"  # shelves beside those of the nodes, none of which has such a name
+
+
+def shelf(pod: SeenPod, *, instance: str) -> str:
+    """Where a pod counts: what belongs to others, under its node; this installation's own apart.
+
+    :param instance: of this installation; the pods of others are others'.
+    """
+    if pod.ended:
+        return NOWHERE
+    if pod.key and pod.instance == instance:
+        return OURS
+    return pod.node or pod.nominated or NOWHERE
 
 
 def observation(
     nodes: Iterable[SeenNode],
-    pods: Iterable[SeenPod],
+    pods: Mapping[str, Sequence[SeenPod]],
     *,
-    instance: str,
     tolerated: Iterable[str] = (),
     fates: Mapping[tuple[str, int], Fate] | None = None,
     kept: Kept[Question, Node] | None = None,
 ) -> Observation:
     """What may be given out, and the pods of each job.
 
-    :param instance: of this installation; the pods of others are others'.
+    :param pods: by their shelf.
     :param tolerated: keys of taints that keep no pod out.
     :param fates: what became of pods, by job key and launch.
     :param kept: of earlier ones: a node on which nothing changed is the same record again.
     """
     seen = [*nodes]
     well = {each.name for each in seen if each.closed != NOT_READY}
-    others: dict[str, list[SeenPod]] = {}
     ours: dict[str, list[Pod]] = {}
-    for pod in pods:
-        if pod.ended:
-            continue
-        if pod.key and pod.instance == instance:
-            ours.setdefault(pod.key, []).append(_of_job(pod, lost=lost(pod, well)))
-        elif node := pod.node or pod.nominated:
-            others.setdefault(node, []).append(pod)
+    for pod in pods.get(OURS, ()):
+        ours.setdefault(pod.key, []).append(_of_job(pod, lost=lost(pod, well)))
     overlooked = frozenset(tolerated)
-    questions = ((each.name, (each, others.get(each.name, []), overlooked)) for each in seen)
+    questions = ((each.name, (each, pods.get(each.name, ()), overlooked)) for each in seen)
     return Observation(
         nodes=(kept or Kept()).answers(questions, _node),
         jobs={key: tuple(each) for key, each in ours.items()},

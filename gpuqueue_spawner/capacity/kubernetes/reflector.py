@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
+from ...model.shelved import Shelved
+
 log = logging.getLogger("gpuqueue")
 
 T = TypeVar("T")
@@ -82,6 +84,7 @@ class Reflector(Generic[T]):
         kind: Kind,
         read: Callable[[Mapping[str, Any]], T],
         *,
+        shelf: Callable[[T], str] = lambda it: "",
         left: Callable[[Mapping[str, Any]], None] = lambda document: None,
         changed: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
@@ -90,7 +93,8 @@ class Reflector(Generic[T]):
         self._left = left  # told the last word of what was deleted; of what a list no longer has there is none
         self.problem = "The cluster has not been looked at yet."  #: why it is not current, in words; empty: it is
         self.heard: float | None = None  #: when the server last said anything; None: never
-        self._objects: dict[str, T] = {}
+        self._shelf = shelf  # names the shelf on which an object is kept
+        self._objects: Shelved[T] = Shelved(shelf)
         self._lock = threading.Lock()
         self._version: str | None = None  # to go on from; None: list first
         self._ended = threading.Event()
@@ -106,7 +110,12 @@ class Reflector(Generic[T]):
     def objects(self) -> tuple[T, ...]:
         """All of them, as of the last word."""
         with self._lock:
-            return tuple(self._objects.values())
+            return tuple(self._objects)
+
+    def shelves(self) -> Mapping[str, tuple[T, ...]]:
+        """The same by shelf. One on which nothing has changed is the same tuple again."""
+        with self._lock:
+            return self._objects.shelves()
 
     def _run(self) -> None:
         pause = PAUSE_S
@@ -138,11 +147,12 @@ class Reflector(Generic[T]):
         self._follow(self._version)
 
     def _list(self) -> str:
-        found: dict[str, T] = {}
+        found: Shelved[T] = Shelved(self._shelf)
         query: dict[str, Any] = {"limit": PAGE}
         while True:
             page = self.api.get(self.kind, **query)
-            found |= {_name(each): self._read(each) for each in page.get("items") or ()}
+            for each in page.get("items") or ():
+                found.put(_name(each), self._read(each))
             meta = page["metadata"]
             if not meta.get("continue"):
                 break
@@ -182,13 +192,9 @@ class Reflector(Generic[T]):
         name = _name(document)
         if kind == "DELETED":
             self._left(document)
+        after = None if kind == "DELETED" else self._read(document)
         with self._lock:
-            before = self._objects.get(name)
-            if kind == "DELETED":
-                self._objects.pop(name, None)
-                after = None
-            else:
-                after = self._objects[name] = self._read(document)
+            before = self._objects.remove(name) if after is None else self._objects.put(name, after)
         if before != after:
             self._changed()
 

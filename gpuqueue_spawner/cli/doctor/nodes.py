@@ -120,7 +120,7 @@ def healthy(nodes: Sequence[Node]) -> Finding:
 
 def open_nodes(nodes: Sequence[Node], *, tolerated: Iterable[str]) -> Finding:
     """Nodes with GPUs that the queue gives nothing of."""
-    seen = observation(map(seen_node, nodes), (), instance="", tolerated=tolerated).nodes
+    seen = observation(map(seen_node, nodes), {}, tolerated=tolerated).nodes
     # A taint that is named for what a node offers says only that nobody else belongs there.
     closed = [
         f"{node.name} ({node.note})"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 
 from gpuqueue_spawner.capacity import Observation, Pod
-from gpuqueue_spawner.capacity.kubernetes.cluster import observation, seen_node, seen_pod
+from gpuqueue_spawner.capacity.kubernetes.cluster import SeenPod, observation, seen_node, seen_pod, shelf
 from gpuqueue_spawner.model import Taint
 from gpuqueue_spawner.model.pods import INSTANCE, KEY, LAUNCH
+from gpuqueue_spawner.model.shelved import Shelved
 
 GPU = "nvidia.com/gpu"
 OURS = "0123456789abcdef"
@@ -41,7 +43,10 @@ def pod(
 
 
 def seen(nodes: list[dict[str, Any]], pods: list[dict[str, Any]], **more: Any) -> Observation:
-    return observation(map(seen_node, nodes), map(seen_pod, pods), instance=OURS, **more)
+    shelved = Shelved[SeenPod](partial(shelf, instance=OURS))
+    for number, each in enumerate(pods):
+        shelved.put(str(number), seen_pod(each))
+    return observation(map(seen_node, nodes), shelved.shelves(), **more)
 
 
 def test_what_others_ask_for_is_used_whether_or_not_it_is_a_notebook() -> None:
