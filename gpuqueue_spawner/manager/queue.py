@@ -6,7 +6,7 @@ Knows records. Who writes: manager.py, after the database said yes.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 
 from ..model import Job
@@ -91,6 +91,11 @@ class Queue:
         """The job whose processes carry this key, open or ended lately."""
         id = self._ids.get(key, 0)
         return self.jobs.get(id) or self.ended.get(id)
+
+    def but(self, keys: Set[str]) -> tuple[Job, ...]:
+        """The open jobs other than those with these keys, by id."""
+        others = (self._ids[key] for key in self._ids.keys() - keys)  # few of thousands
+        return tuple(self.jobs[id] for id in sorted(others) if id in self.jobs)
 
     def holding(self) -> tuple[Job, ...]:
         """Jobs that hold GPUs or a share of a node, by id."""

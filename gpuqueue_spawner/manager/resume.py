@@ -97,8 +97,7 @@ class Resume:
 
     def _unheld(self, now: float) -> list[Job]:
         """Jobs without a start() whose turn to be posted has come; admitted ones first."""
-        held = self.hubs.held_keys()  # nearly all of thousands
-        unheld = [job for job in self.manager.queue.jobs.values() if job.key not in held and job.state in NEEDS_START]
+        unheld = [job for job in self.manager.queue.but(self.hubs.held_keys()) if job.state in NEEDS_START]
         self._patience = {job.id: self._patience.get(job.id) or Patience(since=now) for job in unheld}
         absent = frozenset(id for id, patience in self._patience.items() if now - patience.since > ABSENT_S)
         if absent != self.manager.absent:

@@ -45,6 +45,18 @@ def test_the_line_is_in_order_whatever_happened(
     assert [*queue.waiting()] == sorted(waiting, key=lambda each: (each.queued, each.id))
 
 
+@given(moves=st.lists(st.tuples(st.integers(1, 6), st.sampled_from(State))), keys=st.sets(st.integers(1, 6)))
+def test_the_open_jobs_but_some_are_known_whatever_happened(moves: list[tuple[int, State]], keys: set[int]) -> None:
+    """By the keys of those that are left out, which may be of jobs that nobody knows."""
+    queue = Queue()
+    for id, state in moves:
+        queue.put(replace(job(id), state=state))
+
+    found = queue.but({job(id).key for id in keys})
+
+    assert found == tuple(each for id, each in sorted(queue.jobs.items()) if id not in keys)
+
+
 @given(moves=st.lists(st.tuples(st.integers(1, 6), st.sampled_from(State))), renewed=st.booleans())
 def test_the_jobs_of_a_user_are_known_whatever_happened(moves: list[tuple[int, State]], renewed: bool) -> None:
     """Those that are open, by id; whoever has none is forgotten."""
