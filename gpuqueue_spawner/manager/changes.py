@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 QUEUE = "queue"  #: places, estimates, who waits
 NODES = "nodes"  #: what is free
@@ -21,18 +21,17 @@ class Subscription:
         self._dirty: set[str | int] = set()
         self._ring = asyncio.Event()
 
-    def tell(self, what: str | int) -> None:
-        """Note a change: a job's id or one of the names above."""
-        self._dirty.add(what)
-        self._ring.set()
+    def tell(self, *what: str | int) -> None:
+        """Note changes: jobs' ids, or the names above."""
+        self._dirty.update(what)
+        if what:
+            self._ring.set()
 
-    async def next(self) -> frozenset[str | int]:
-        """Wait for changes and take them all."""
-        await self._ring.wait()
-        return self.so_far()
-
-    def so_far(self) -> frozenset[str | int]:
-        """Take what has changed until now."""
+    async def next(self, *, within: float | None = None) -> frozenset[str | int]:
+        """Wait for changes and take them all; `within`: for at most so many seconds, and there may be none."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._ring.wait()
         self._ring.clear()
         dirty, self._dirty = frozenset(self._dirty), set()
         return dirty
@@ -47,8 +46,7 @@ class Changes:
     def publish(self, *what: str | int) -> None:
         """Tell all readers that these changed."""
         for subscription in self._subscriptions:
-            for each in what:
-                subscription.tell(each)
+            subscription.tell(*what)
 
     @contextmanager
     def subscribe(self) -> Iterator[Subscription]:

@@ -28,7 +28,10 @@ log = logging.getLogger("gpuqueue")
 
 BEAT_S = 5.0
 SILENCE_S = 15.0
-PORTION = 20  # jobs told in one go, before others get a turn: when one starts, the places of thousands change
+PORTION = 20  # leftovers told in one go
+# Seconds. When one starts, the places of thousands change: they are told for so long at a time, and everything else has
+# its turn for twice as long. Each step of the next start, from a pod's end to the permit, would wait for them all.
+SLICE_S, REST_S = 0.005, 0.01
 
 
 class Silent(Exception):
@@ -47,7 +50,8 @@ class Stream(WebSocketHandler, SpawnerHandler):
         self._link: Link | None = None
         self._changes: Subscription | None = None
         self._said: frozenset[str] = frozenset()  # the jobs that it says it holds
-        self._told: dict[str, dict[str, Any]] = {}  # what it was told last of each
+        # The id of each, and a hash of what it was told last: of thousands, what was told is half of the memory.
+        self._told: dict[str, tuple[int, int]] = {}
         self._keys: dict[int, str] = {}  # of jobs by id: one may end in the database without this process seeing it
         self._fresh: set[str] = set()  # it says since the last look that it holds them
         self._heard = 0.0  # monotonic seconds, when it last said anything
@@ -109,19 +113,29 @@ class Stream(WebSocketHandler, SpawnerHandler):
             await self._send({"type": "clear", "pods": pods})
 
     async def _tell(self) -> None:
-        """Every job it holds once, then each change of one of them; whose turn has come is told first."""
+        """Every job it holds once, then each change of one of them; whose turn has come is told first, and at once."""
         with self.manager.changes.subscribe() as changes:
             self._changes = changes
             due = self._in_turn(self._said)  # the next one last
+            rests_until = 0.0
             while True:
-                portion = [due.pop() for _ in range(min(PORTION, len(due)))]
-                ends = records.releases(self.manager) if portion else []
-                for key in portion:
-                    await self._tell_job(key, ends)
-                await asyncio.sleep(0)
-                news = self._news(changes.so_far() if due else await changes.next())
-                if news:
+                now = time.monotonic()
+                rested = now >= rests_until
+                due = await self._tell_some(due, until=now + SLICE_S if rested else now)
+                if rested:
+                    rests_until = time.monotonic() + REST_S
+                if news := self._news(await changes.next(within=rests_until - time.monotonic() if due else None)):
                     due = [key for key in due if key in self._said and key not in news] + self._in_turn(news)
+
+    async def _tell_some(self, due: list[str], *, until: float) -> list[str]:
+        """Tell those whose turn has come, and until a moment those that wait; returns who is left."""
+        ends = records.releases(self.manager) if due else []
+        sent = []
+        while due and (not self._urgency(due[-1])[0] or time.monotonic() < until):
+            if news := await self._news_of(due.pop(), ends):
+                sent.append(self.write_message(news))
+        await asyncio.gather(*sent)
+        return due
 
     def _news(self, dirty: Iterable[str | int]) -> set[str]:
         """Who of those that it holds is to be told anew."""
@@ -146,8 +160,8 @@ class Stream(WebSocketHandler, SpawnerHandler):
     def _holds(self, holds: frozenset[str]) -> None:
         """A Hub drops what it is told of a job before it knows that it holds it: such a job is told anew."""
         for key in holds ^ self._said:
-            if (id := self._told.pop(key, {}).get("id")) is not None:
-                self._keys.pop(id, None)
+            if key in self._told:
+                self._keys.pop(self._told.pop(key)[0], None)
         self._fresh |= holds - self._said
         self._said = holds
         if self._link is not None:
@@ -155,16 +169,19 @@ class Stream(WebSocketHandler, SpawnerHandler):
         if self._changes is not None:
             self._changes.tell(QUEUE)
 
-    async def _tell_job(self, key: str, ends: list[dict[str, Any]]) -> None:
+    async def _news_of(self, key: str, ends: list[dict[str, Any]]) -> str:
+        """The message that tells what it has not been told of a job; empty: there is nothing."""
         job = await self.manager.job_of_key(key)
         if job is None:  # after a restored backup: the Hub asks again by itself
-            self._told[key] = {}
-            return
+            self._told.pop(key, None)
+            return ""
         self._keys[job.id] = key
-        view = records.for_spawner(self.manager, job, ends=ends)
-        if self._told.get(key) != view:
-            self._told[key] = view
-            await self._send({"type": "job", "job": view})
+        message = json.dumps({"type": "job", "job": records.for_spawner(self.manager, job, ends=ends)})
+        told = (job.id, hash(message))
+        if self._told.get(key) == told:
+            return ""
+        self._told[key] = told
+        return message
 
     async def _send(self, message: dict[str, Any]) -> None:
         await self.write_message(json.dumps(message))

@@ -89,6 +89,40 @@ def test_whose_turn_has_come_is_told_first_and_then_the_front_of_the_line(servic
     assert [job["place"] for job in found[2:]] == [*range(1, ASKED - 1)]
 
 
+def test_whose_turn_comes_is_told_while_thousands_are_being_told_their_places(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are told in slices with rests between, here without end, and no rest is his."""
+    monkeypatch.setattr("gpuqueue_spawner.service.spawner_api.stream.SLICE_S", 0.0)
+    monkeypatch.setattr("gpuqueue_spawner.service.spawner_api.stream.REST_S", 3600.0)
+    office = service.office
+    for number in range(3):
+        wanted = {
+            "user": f"user{number}",
+            "request": f"request-{number:04}",
+            "resources": {"gpus": {"nvidia.com/gpu": 4}},
+        }
+        assert service.post("jobs", json.dumps(RIGHT[JobInput] | wanted).encode())[0] == 201
+
+    async def told() -> dict[str, Any]:
+        stream = await connected(service, *(job.key for job in office.manager.queue.jobs.values()))
+        while not office.hubs.present:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)  # those that wait are in the middle of being told
+        await plan_once(office.manager)
+        while (message := json.loads(await stream.read_message() or "{}"))["type"] != "job":
+            pass
+        stream.close()
+        job: dict[str, Any] = message["job"]
+        return job
+
+    async def in_time() -> dict[str, Any]:
+        async with asyncio.timeout(20):
+            return await told()
+
+    assert service.world.run(in_time())["state"] == "admitted"
+
+
 def test_what_must_go_is_told_with_each_beat_until_it_is_gone(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
