@@ -222,9 +222,14 @@ class Watch:
     def _show(self, *, nodes: tuple[Node, ...] | None = None, unknown: str = "") -> None:
         room = self.manager.room
         nodes = room.nodes if nodes is None else nodes
-        if (nodes, unknown) != (room.nodes, room.unknown):
-            room.nodes, room.unknown = nodes, unknown
-            self.manager.changes.publish(NODES)
+        if (nodes, unknown) == (room.nodes, room.unknown):
+            return
+        concerns_all = unknown != room.unknown
+        room.nodes, room.unknown = nodes, unknown
+        self.manager.changes.publish(NODES)
+        if concerns_all:
+            self.manager.stir()
+        else:
             self.manager.wake_rested()
 
     def _lose(self, jobs: set[tuple[int, int]]) -> None:

@@ -13,7 +13,7 @@ from gpuqueue_spawner.manager import decisions
 from gpuqueue_spawner.manager.planning import plan_once
 from gpuqueue_spawner.manager.run import Office
 from gpuqueue_spawner.manager.watching import REST
-from gpuqueue_spawner.model import End, Job, State
+from gpuqueue_spawner.model import End, Job, Node, State
 
 from .world import World, new_job
 
@@ -172,3 +172,20 @@ def test_while_the_planner_rests_only_what_jobs_do_wakes_it_at_once(world: World
     assert len(manager.room.nodes) == 1
     world.run(manager.submit(new_job()))
     assert manager.wake.is_set()
+
+
+def test_that_it_becomes_known_what_is_free_is_told_to_everybody_without_a_rest(world: World) -> None:
+    """Where only a node changed, whoever waits is told later."""
+    office = world.office()
+    world.lead(office)
+    manager, nodes = office.manager, office.manager.room.nodes
+
+    async def stirs(*, nodes: tuple[Node, ...] | None = None, unknown: str = "") -> bool:
+        manager.plan_rests_until = manager.outlook_rests_until = time.monotonic() + 3600
+        manager.stirred.clear()
+        office.watch._show(nodes=nodes, unknown=unknown)
+        return manager.stirred.is_set()
+
+    assert not world.run(stirs(nodes=nodes[:1]))
+    assert world.run(stirs(unknown="The cluster does not answer."))
+    assert world.run(stirs(nodes=nodes))
