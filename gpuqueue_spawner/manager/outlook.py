@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 
 from ..model import State
@@ -16,6 +17,7 @@ from ..scheduling import Snapshot, plan
 from ..store import StoreUnavailable
 from .changes import QUEUE
 from .manager import Manager
+from .queue import Outlook, Standing
 
 log = logging.getLogger("gpuqueue")
 
@@ -64,13 +66,19 @@ async def outlook_once(manager: Manager) -> float:
     """Plan once, and tell. Returns the seconds until the next pass is due if nothing changes."""
     await manager.sure()
     snapshot, now = manager.snapshot(), manager.clock()
-    result = await asyncio.to_thread(plan, snapshot, now=now)
-    if result.admissions:
+    admits, outlook = await asyncio.to_thread(_look_ahead, snapshot, dict(manager.queue.standings), now=now)
+    if admits:
         manager.wake.set()  # they were free to start when it began: the planner knows by now, or was about to
-    changed = manager.queue.stand(result.waits, now=now)
+    changed = manager.queue.stand(outlook)
     if changed:
         manager.changes.publish(QUEUE, *changed)
     return AGAIN_S if manager.db.problem else _next_due(snapshot, now=now)
+
+
+def _look_ahead(snapshot: Snapshot, before: Mapping[int, Standing], *, now: float) -> tuple[bool, Outlook]:
+    """Whether anybody starts now, and what all others may expect."""
+    result = plan(snapshot, now=now)
+    return bool(result.admissions), Outlook.of(result.waits, jobs=snapshot.jobs, before=before, now=now)
 
 
 def _next_due(snapshot: Snapshot, *, now: float) -> float:

@@ -24,6 +24,36 @@ class Standing:
     came_from: int | None = None  #: the place before
 
 
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """What everybody in line may expect."""
+
+    standings: Mapping[int, Standing]  #: by job; the same record as before where nothing changed
+    line: tuple[int, ...]  #: GPUs of those that wait, by place
+
+    @classmethod
+    def of(
+        cls, waits: Mapping[int, Wait], *, jobs: Iterable[Job], before: Mapping[int, Standing], now: float
+    ) -> Outlook:
+        """What a plan says of these jobs, in the order of its line, beside what was said before.
+
+        Asked in the thread that planned: of thousands it takes a while.
+        """
+        gpus = {job.id: job.resources.gpu_count for job in jobs}
+        return cls(
+            standings={id: _stood(before.get(id), wait, now=now) for id, wait in waits.items()},
+            line=tuple(gpus[id] for id in waits),
+        )
+
+
+def _stood(before: Standing | None, wait: Wait, *, now: float) -> Standing:
+    if before is None:
+        return Standing(wait=wait)
+    if before.wait.place != wait.place:
+        return Standing(wait=wait, moved=now, came_from=before.wait.place)
+    return before if before.wait == wait else replace(before, wait=wait)
+
+
 @dataclass(kw_only=True)
 class Queue:
     """Open jobs by id, and the standing of those that wait."""
@@ -105,29 +135,17 @@ class Queue:
         """Jobs that wait, in the order of the queue; to be used up before anything moves."""
         return (self.jobs[id] for _, id in self._waiting)
 
-    def stand(self, waits: Mapping[int, Wait], *, now: float) -> frozenset[int]:
-        """Take over what a plan said; returns the jobs for which something changed that people see.
+    def stand(self, outlook: Outlook) -> frozenset[int]:
+        """Take over what everybody may expect; returns the jobs for which something changed that people see.
 
         Who was admitted or ended while it was made has no place any more.
         """
-        self.line = tuple(
-            self.jobs[id].resources.gpu_count if id in self.jobs else 0
-            for id, _ in sorted(waits.items(), key=lambda item: item[1].place)
-        )
-        waits = {id: wait for id, wait in waits.items() if (job := self.jobs.get(id)) is not None and job.waiting}
-        changed = set()
-        for id, wait in waits.items():
-            before = self.standings.get(id)
-            if before is None:
-                self.standings[id] = Standing(wait=wait)
-            elif before.wait.place != wait.place:
-                self.standings[id] = Standing(wait=wait, moved=now, came_from=before.wait.place)
-            elif before.wait != wait:
-                self.standings[id] = replace(before, wait=wait)
-            else:
-                continue
-            changed.add(id)
-        for id in set(self.standings) - set(waits):
-            del self.standings[id]
-            changed.add(id)
-        return frozenset(changed)
+        self.line = outlook.line
+        before, jobs = self.standings, self.jobs
+        self.standings = {
+            id: standing
+            for id, standing in outlook.standings.items()
+            if (job := jobs.get(id)) is not None and job.waiting
+        }
+        changed = {id for id, standing in self.standings.items() if before.get(id) is not standing}
+        return frozenset(changed | (before.keys() - self.standings.keys()))

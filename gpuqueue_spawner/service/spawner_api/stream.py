@@ -30,8 +30,8 @@ BEAT_S = 5.0
 SILENCE_S = 15.0
 PORTION = 20  # leftovers told in one go
 # Seconds. When one starts, the places of thousands change: they are told for so long at a time, and everything else has
-# its turn for twice as long. Each step of the next start, from a pod's end to the permit, would wait for them all.
-SLICE_S, REST_S = 0.005, 0.01
+# its turn for five times as long. Each step of the next start, from a pod's end to the permit, would wait for them all.
+SLICE_S, REST_S = 0.005, 0.025
 
 
 class Silent(Exception):
@@ -131,7 +131,7 @@ class Stream(WebSocketHandler, SpawnerHandler):
         """Tell those whose turn has come, and until a moment those that wait; returns who is left."""
         ends = records.releases(self.manager) if due else []
         sent = []
-        while due and (not self._urgency(due[-1])[0] or time.monotonic() < until):
+        while due and (not self._waits(due[-1]) or time.monotonic() < until):
             if news := await self._news_of(due.pop(), ends):
                 sent.append(self.write_message(news))
         await asyncio.gather(*sent)
@@ -144,18 +144,21 @@ class Stream(WebSocketHandler, SpawnerHandler):
         return found & self._said
 
     def _in_turn(self, keys: Iterable[str]) -> list[str]:
+        """Who holds GPUs and does not know it yet comes last, the front of the line before."""
+        queue, ranked = self.manager.queue, []
         for key in keys:
-            if (job := self.manager.queue.of_key(key)) is not None:
+            job = queue.of_key(key)
+            if job is not None:
                 self._keys[job.id] = key
-        return sorted(keys, key=self._urgency, reverse=True)
+            waits = job is not None and job.waiting
+            standing = queue.standings.get(job.id) if job is not None and waits else None
+            ranked.append((waits, standing.wait.place if standing else 0, key))
+        ranked.sort(reverse=True)
+        return [key for _, _, key in ranked]
 
-    def _urgency(self, key: str) -> tuple[bool, int, str]:
-        """Who holds GPUs and does not know it yet comes first, then the front of the line."""
+    def _waits(self, key: str) -> bool:
         job = self.manager.queue.of_key(key)
-        if job is None or not job.waiting:
-            return (False, 0, key)
-        standing = self.manager.queue.standings.get(job.id)
-        return (True, standing.wait.place if standing else 0, key)
+        return job is not None and job.waiting
 
     def _holds(self, holds: frozenset[str]) -> None:
         """A Hub drops what it is told of a job before it knows that it holds it: such a job is told anew."""

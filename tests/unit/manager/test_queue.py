@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuqueue_spawner.manager.queue import Queue
+from gpuqueue_spawner.manager.queue import Outlook, Queue
 from gpuqueue_spawner.model import State
 from gpuqueue_spawner.scheduling import Limits, Snapshot, plan
 from tests.unit.service.builders import job
@@ -73,9 +73,30 @@ def test_the_jobs_of_a_user_are_known_whatever_happened(moves: list[tuple[int, S
 def test_who_was_admitted_while_a_plan_was_made_gets_no_place_by_it() -> None:
     """A plan of thousands takes longer than an admission."""
     queue = Queue(jobs={id: job(id, state=State.QUEUED) for id in (1, 2)})
-    made = plan(Snapshot(nodes=(), jobs=tuple(queue.jobs.values()), limits=Limits()), now=0.0)
+    made = outlook(queue)
 
     queue.put(replace(job(1), state=State.ADMITTED))
-    changed = queue.stand(made.waits, now=0.0)
+    changed = queue.stand(made)
 
     assert {*queue.standings} == {2} == {*changed}
+
+
+def test_only_those_are_told_for_whom_something_changed() -> None:
+    """And whose place changed, is told where he came from."""
+    queue = Queue(jobs={id: job(id, state=State.QUEUED) for id in (1, 2, 3)})
+
+    assert queue.stand(outlook(queue)) == {1, 2, 3}
+    assert queue.stand(outlook(queue, now=1.0)) == frozenset()
+
+    queue.put(replace(job(2), state=State.ENDED))
+    assert queue.stand(outlook(queue, now=2.0)) == {1, 3}  # the first one is one of fewer
+    (first, second) = (queue.standings[id] for id in (1, 3))
+    assert (first.wait.place, first.moved) == (1, None)
+    assert (second.wait.place, second.moved, second.came_from) == (2, 2.0, 3)
+    assert queue.line == (job(1).resources.gpu_count, job(3).resources.gpu_count)
+
+
+def outlook(queue: Queue, *, now: float = 0.0) -> Outlook:
+    jobs = tuple(queue.jobs.values())
+    made = plan(Snapshot(nodes=(), jobs=jobs, limits=Limits()), now=now)
+    return Outlook.of(made.waits, jobs=jobs, before=queue.standings, now=now)
