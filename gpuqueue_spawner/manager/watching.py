@@ -71,6 +71,7 @@ class Watch:
         self._look_s = look_s
         self._thread = OneThread("capacity")
         self._rests_until = clock()  # see _changed()
+        self._rings = False  # as soon as it has rested
         self._seen = clock()  #: when the last good look began
         self._kept: Kept[Question, Node] = Kept()
         self._seen_traces: Mapping[str, tuple[Trace, ...]] = {}
@@ -83,7 +84,7 @@ class Watch:
 
     async def run(self) -> None:
         """Look until cancelled."""
-        self.lost = frozenset()
+        self.lost, self._rings = frozenset(), False
         self._show(unknown=Room().unknown)  # what this process saw when it led before may be hours old
         loop = asyncio.get_running_loop()
         self.capacity.changed = lambda: loop.call_soon_threadsafe(self._changed)
@@ -111,10 +112,15 @@ class Watch:
         """
         leaves = any(job.state is State.STOPPING for job in self.manager.queue.holding())
         rest = 0.0 if leaves else self._rests_until - self._clock()
-        if rest > 0:
-            asyncio.get_running_loop().call_later(rest, self.ring.set)
-        else:
+        if rest <= 0:
             self.ring.set()
+        elif not self._rings:
+            self._rings = True
+            asyncio.get_running_loop().call_later(rest, self._rested)
+
+    def _rested(self) -> None:
+        self._rings = False
+        self.ring.set()
 
     async def _recall(self) -> bool:
         """Before the first look: a process that only the database knows must not be taken for gone."""

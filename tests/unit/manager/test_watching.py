@@ -155,6 +155,25 @@ def test_while_it_rests_only_the_end_of_a_job_is_looked_at_at_once(world: World)
     assert world.run(rings())
 
 
+def test_what_changes_while_it_rests_is_looked_at_once_it_has_rested_each_time(world: World) -> None:
+    """However much it is."""
+    office = world.office()
+    world.lead(office)
+    watch = office.watch
+
+    async def rings() -> bool:
+        watch.ring.clear()
+        watch._rests_until = watch._clock() + 0.05
+        for _ in range(3):
+            watch._changed()
+        assert not watch.ring.is_set()
+        async with asyncio.timeout(20):
+            return await watch.ring.wait()
+
+    assert world.run(rings())
+    assert world.run(rings())
+
+
 def test_while_the_planner_rests_only_what_jobs_do_wakes_it_at_once(world: World) -> None:
     """What others do to the room is planned with after the rest."""
     office = world.office()
