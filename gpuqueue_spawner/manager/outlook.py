@@ -25,10 +25,11 @@ REPLAN_S = 30.0  # every change stirs; a missed one leaves an estimate wrong for
 # Each as many times as long as the last plan took, and seconds at most. Between a change and the next plan, so that who
 # starts by it starts first: a plan of thousands, and telling them, slows everything else...
 SETTLE, SETTLE_MAX_S = 1, 0.3
-LEAVING, LEAVING_MAX_S = 10, 2.0  # ...the same while a job is on its way out: once it is gone, it all changes again
+# ...the same while a job is on its way out: once it is gone, it all changes again; and until the next one is launched.
+PASSING, PASSING_MAX_S = 10, 2.0
 CALM, CALM_MAX_S = 3, 1.0  # after a plan, whatever happens
 REST, REST_MAX_S = 20, 10.0  # after a plan, where only others' work changes what is free
-LOOK_S = 0.05
+LOOK_S, LOOKS = 0.05, 2  # that many without such a job: between the end of one and the next one's turn there is none
 AGAIN_S = 1.0  # after a database fault
 
 
@@ -54,11 +55,11 @@ async def outlook_loop(manager: Manager) -> None:
 
 
 async def _settle(manager: Manager, took: float) -> None:
-    begun = time.monotonic()
+    begun, calm = time.monotonic(), 0
     await asyncio.sleep(min(SETTLE_MAX_S, SETTLE * took))
-    while time.monotonic() - begun < min(LEAVING_MAX_S, LEAVING * took):
-        if not any(job.state is State.STOPPING for job in manager.queue.holding()):
-            return
+    while calm < LOOKS and time.monotonic() - begun < min(PASSING_MAX_S, PASSING * took):
+        passes = any(job.state in (State.STOPPING, State.ADMITTED) for job in manager.queue.holding())
+        calm = 0 if passes else calm + 1
         await asyncio.sleep(LOOK_S)
 
 
