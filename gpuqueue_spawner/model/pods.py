@@ -21,6 +21,9 @@ INSTANCE = "gpuqueue.jupyter.org/instance"  #: id of the installation that made 
 KEY = "gpuqueue.jupyter.org/key"  #: the job's key
 JOB = "gpuqueue.jupyter.org/job"  #: the job's id, for people
 LAUNCH = "gpuqueue.jupyter.org/launch"  #: number of the launch that made it
+#: Beside the same as annotations, where names need not be shortened or escaped.
+USER = "gpuqueue.jupyter.org/user"  #: whose it is
+SERVER = "gpuqueue.jupyter.org/server"  #: which of that person's servers; empty: the default one
 
 #: Names of resources that are GPUs, for people and their limits. What else a device plugin counts, such as the network
 #: devices of rdma/ib, only decides where a pod fits.

@@ -29,7 +29,7 @@ from .client import QueueClient
 from .errors import InvalidOption, LaunchFailed
 from .folders import FoldersMixin
 from .jobs import Permit
-from .pods import NOTEBOOK, launch_name, marks, pinned, trouble, unplaced, unready
+from .pods import NOTEBOOK, launch_name, marks, notes, pinned, trouble, unplaced, unready
 from .profiles import Wish
 from .queueing import QueueingMixin
 from .reflecting import STEADY, SteadyReflector
@@ -189,7 +189,10 @@ class GPUQueueKubeSpawner(QueueingMixin, FoldersMixin):
         """Mark and pin the pod at the last moment: a hook of the site may have replaced its labels or its affinity."""
         pod = _copied(pod)  # this is called again with the same one when no answer came
         if self._permit is not None:
-            pod.metadata.labels = (pod.metadata.labels or {}) | self._marks(self._permit)
+            labels = self._marks(self._permit)
+            pod.metadata.labels = (pod.metadata.labels or {}) | labels
+            annotations = notes(labels, user=self.user.name, server=self.name)
+            pod.metadata.annotations = (pod.metadata.annotations or {}) | annotations
             self._pin(pod, self._permit.job.node)
         await self.prepare_folder(self._document(pod))
         secret = self._hide_token(pod) if self.token_in_secret else {}

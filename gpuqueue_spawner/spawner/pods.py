@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ..model.constraints import HOST
-from ..model.pods import INSTANCE, JOB, KEY, LAUNCH
+from ..model.pods import INSTANCE, JOB, KEY, LAUNCH, SERVER, USER
 from .tokens import secret_name
 
 LONGEST_NAME = 63  #: of a pod, which is its host name too
@@ -38,6 +38,11 @@ def marks(mark: str, job: int) -> dict[str, str]:
     """Labels that say whose the pod is. `mark` is what the queue gives every launch: instance/key/launch."""
     instance, key, launch = mark.split("/")
     return {INSTANCE: instance, KEY: key, LAUNCH: launch, JOB: str(job)}
+
+
+def notes(labels: Mapping[str, str], *, user: str, server: str) -> dict[str, str]:
+    """Annotations that say the same, and whose it is: as people write it, which a label may not hold."""
+    return {**labels, USER: user, SERVER: server}
 
 
 def pinned(terms: Iterable[Mapping[str, Any]], node: str) -> list[dict[str, Any]]:

@@ -159,7 +159,7 @@ def permitted(it: GPUQueueKubeSpawner, node: str = "dgx2") -> Permit:
 async def test_the_pod_is_marked_and_pinned_whatever_the_site_s_affinity_is() -> None:
     """By the name of the node, beside the site's own demands; its labels stay."""
     term = {"matchExpressions": [{"key": "pool", "operator": "In", "values": ["a100"]}]}
-    it = spawner(node_affinity_required=[term], extra_labels={"team": "vision"})
+    it = spawner(node_affinity_required=[term], extra_labels={"team": "vision"}, extra_annotations={"a": "b"})
     permitted(it)
     made: list[dict[str, Any]] = []
 
@@ -182,6 +182,14 @@ async def test_the_pod_is_marked_and_pinned_whatever_the_site_s_affinity_is() ->
         "gpuqueue.jupyter.org/launch": "2",
         "gpuqueue.jupyter.org/job": "7",
     }.items() <= labels.items()
+    assert {
+        "a": "b",
+        "gpuqueue.jupyter.org/key": KEY,
+        "gpuqueue.jupyter.org/job": "7",
+        "gpuqueue.jupyter.org/launch": "2",
+        "gpuqueue.jupyter.org/user": "mock@name",
+        "gpuqueue.jupyter.org/server": "",
+    }.items() <= made[-1]["metadata"]["annotations"].items()
     assert required["nodeSelectorTerms"] == [{**term, "matchFields": [here]}]
     assert "nodeName" not in made[-1]["spec"], "the scheduler keeps its say"
 

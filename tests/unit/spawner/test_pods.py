@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gpuqueue_spawner.model.pods import INSTANCE, JOB, KEY, LAUNCH
-from gpuqueue_spawner.spawner.pods import launch_name, marks, pinned, trouble, unplaced, unready
+from gpuqueue_spawner.model.pods import INSTANCE, JOB, KEY, LAUNCH, SERVER, USER
+from gpuqueue_spawner.spawner.pods import launch_name, marks, notes, pinned, trouble, unplaced, unready
 
 KEY_OF_A_JOB = "9f86d081884c7d659a2feaa0c55ad015"
 
@@ -28,6 +28,14 @@ def test_the_labels_tell_installation_job_and_launch() -> None:
     labels = marks(f"0123456789abcdef/{KEY_OF_A_JOB}/3", 17)
 
     assert labels == {INSTANCE: "0123456789abcdef", KEY: KEY_OF_A_JOB, LAUNCH: "3", JOB: "17"}
+
+
+def test_the_annotations_tell_whose_it_is_as_people_write_it() -> None:
+    """A label holds 63 characters of some kinds; an annotation what there is."""
+    labels = marks(f"0123456789abcdef/{KEY_OF_A_JOB}/3", 17)
+    user = "Zoë@example.org, " * 9
+
+    assert notes(labels, user=user, server="a b") == {**labels, USER: user, SERVER: "a b"}
 
 
 def test_the_node_is_added_to_whatever_affinity_the_site_has() -> None:
