@@ -18,7 +18,7 @@ from typing import Any
 from jupyterhub.utils import exponential_backoff, maybe_future
 from kubernetes_asyncio.client import ApiException
 from kubespawner import KubeSpawner
-from traitlets import Bool, Float, TraitError, validate
+from traitlets import Bool, Float, TraitError, default, validate
 
 from ..model import Cause, Fate, pod_fate
 from ..model.pods import KEY, LAUNCH, pod_constraints, pod_resources, refuse_impossible
@@ -119,6 +119,8 @@ class GPUQueueKubeSpawner(QueueingMixin, FoldersMixin):
         self.pod_name = launch_name(self._expand_user_properties(self.pod_name_template), permit.job.key, permit.launch)
         self.dns_name = self.dns_name_template.format(namespace=self.namespace, name=self.pod_name)
         self._start_future = self._fate = None
+        if self.internal_ssl:
+            await self._renew_certificates()
         try:
             async with self._inside_kubespawner():
                 await self._end_earlier(permit)
@@ -260,6 +262,22 @@ class GPUQueueKubeSpawner(QueueingMixin, FoldersMixin):
         required = affinity.setdefault("requiredDuringSchedulingIgnoredDuringExecution", {})
         required["nodeSelectorTerms"] = pinned(required.get("nodeSelectorTerms") or (), node)
         pod.spec.affinity = spec["affinity"]
+
+    def get_service_manifest(self, owner_reference: Any, port: int) -> Any:
+        """KubeSpawner's, for this launch's pod only: an earlier one, on a node that died, has the same labels else."""
+        service = super().get_service_manifest(owner_reference, port)
+        if self._permit is not None:
+            service.spec.selector = {**service.spec.selector, **self._marks(self._permit)}
+        return service
+
+    @default("ssl_alt_names")
+    def _names_of_the_launch(self) -> Any:
+        """KubeSpawner's, asked anew for each launch, whose pod has a name of its own."""
+        return lambda _: super(GPUQueueKubeSpawner, self)._default_ssl_alt_names()
+
+    async def _renew_certificates(self) -> None:
+        """Make them for this launch: the Hub did so before the wait, and a person's servers share the files."""
+        self.cert_paths = await maybe_future(self.move_certs(await maybe_future(self.create_certs())))
 
     @asynccontextmanager
     async def _inside_kubespawner(self) -> AsyncIterator[None]:
