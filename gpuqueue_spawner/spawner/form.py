@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from markupsafe import Markup
 from .client import QueueClient
 from .errors import QueueRefused, QueueUnreachable, SpawnRefused
 from .jobs import JobView, amounts, waiting_words
-from .profiles import NAME_LIMIT, NODES, ProfileReader, Rules, Wish, read_hours, read_name, read_wish, unwrapped
+from .profiles import FORM, NAME_LIMIT, NODES, ProfileReader, Rules, Wish, read_hours, read_name, read_wish, unwrapped
 
 TEMPLATES = Path(__file__).parent / "templates"
 CHOICES_LIMIT = 64  #: asked of the queue for one form
@@ -77,14 +77,15 @@ class Entered:
     refusal: str = ""  #: why no request may ask for it
 
     @classmethod
-    def of(cls, text: str, *, profile_list: Any, rules: Rules) -> Entered:
+    def of(cls, text: str, *, profile_list: Any, rules: Rules, spawner: Any = None) -> Entered:
         """Read it as if it were submitted."""
         if not text or len(text) > ENTERED_LIMIT:
             return cls()
         form = parse_qs(text, keep_blank_values=True)
         try:
             options = ProfileReader.of(profile_list).parse_form(form)
-            return cls(text=text, wish=read_wish(options, profile_list=profile_list, rules=rules))
+            wish = read_wish(options, profile_list=profile_list, rules=rules, spawner=spawner)
+            return cls(text=text, wish=wish)
         except SpawnRefused as refused:
             return cls(text=text, refusal=refused.jupyterhub_message)
 
@@ -103,10 +104,14 @@ def form_context(
     answer: Mapping[str, Any] | None,
     now: float,
     entered: Entered = Entered(),
+    spawner: Any = None,
 ) -> FormView:
-    """Put together what the form prints; `answer` is the queue's, None: it did not answer."""
-    saved = _valid(options, profile_list, rules)
-    reader = ProfileReader.of(profile_list, saved)
+    """Put together what the form prints; `answer` is the queue's, None: it did not answer.
+
+    :param spawner: who asks, for what profiles say by a function, and the site's own template.
+    """
+    saved = _valid(options, profile_list, rules, spawner)
+    reader = ProfileReader.of(profile_list, saved, spawner=spawner, **_settings(spawner, FORM))
     said = answer or {}
     waits = said.get("waits") or {}
     open_job = JobView.of_document(said["open"]) if said.get("open") else None
@@ -135,7 +140,7 @@ async def render_form(spawner: Any) -> str:
     if not profile_list:
         return ""
     options = spawner.user_options or (spawner.orm_spawner.user_options if spawner.orm_spawner else None) or {}
-    entered = Entered.of(_header(spawner), profile_list=profile_list, rules=spawner.rules)
+    entered = Entered.of(_header(spawner), profile_list=profile_list, rules=spawner.rules, spawner=spawner)
     answer = await _ask(spawner, profile_list, entered)
     view = form_context(
         profile_list=profile_list,
@@ -144,6 +149,7 @@ async def render_form(spawner: Any) -> str:
         answer=answer,
         now=spawner.clock(),
         entered=entered,
+        spawner=spawner,
     )
     return render(view)
 
@@ -162,7 +168,7 @@ def _header(spawner: Any) -> str:
 async def _ask(spawner: Any, profile_list: Any, entered: Entered) -> dict[str, Any] | None:
     queue: QueueClient = spawner.queue
     usual = spawner.rules.default_hours * 3600
-    site = {name: getattr(spawner, name) for name in NODES if spawner.has_trait(name)}
+    site = {"spawner": spawner, **_settings(spawner, NODES)}
     choices = [{**choice, "lease": usual} for choice in _asked(profile_list, site)]
     if entered.wish is not None:
         exact = ProfileReader.of(profile_list, entered.wish.options, **site)
@@ -173,6 +179,11 @@ async def _ask(spawner: Any, profile_list: Any, entered: Entered) -> dict[str, A
     except (QueueUnreachable, QueueRefused) as error:
         spawner.log.warning("The form of %s is shown without waits: %s", spawner.user.name, error)
         return None
+
+
+def _settings(spawner: Any, names: Sequence[str]) -> dict[str, Any]:
+    """What a site has set of KubeSpawner's; a spawner of another kind has none of them."""
+    return {name: getattr(spawner, name) for name in names if spawner is not None and spawner.has_trait(name)}
 
 
 def _asked(profile_list: Any, site: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -212,10 +223,10 @@ def _choice(key: str, name: str, wait: Mapping[str, Any]) -> Choice:
     )
 
 
-def _valid(options: Mapping[str, Any], profile_list: Any, rules: Rules) -> dict[str, Any]:
+def _valid(options: Mapping[str, Any], profile_list: Any, rules: Rules, spawner: Any) -> dict[str, Any]:
     """Saved options, unless the profiles have changed since."""
     try:
-        read_wish(options, profile_list=profile_list, rules=rules)
+        read_wish(options, profile_list=profile_list, rules=rules, spawner=spawner)
         return unwrapped(options)
     except SpawnRefused:
         return {}

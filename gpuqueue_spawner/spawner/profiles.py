@@ -25,6 +25,15 @@ from .errors import InvalidOption, SpawnRefused
 TEMPLATES = str(Path(__file__).parent / "templates")
 NAME_LIMIT = 255  #: characters of a job's name
 OTHER = "--unlisted-choice"  #: KubeSpawner's suffix of a value that is no choice of the list
+AMOUNTS = (  #: KubeSpawner's traits on what a pod takes
+    "cpu_guarantee",
+    "cpu_limit",
+    "mem_guarantee",
+    "mem_limit",
+    "extra_resource_guarantees",
+    "extra_resource_limits",
+)
+FORM = ("profile_form_template", "additional_profile_form_template_paths")  #: its traits on how the form looks
 NODES = ("node_selector", "node_affinity_required", "tolerations")  #: KubeSpawner's traits on where a pod may run
 OWN = ("profile", "hours", "job_name")  #: options that are no profile option
 SHORTEST = 0.001  #: hours; a shorter time is over before anybody is told that it ends
@@ -60,16 +69,22 @@ class ProfileReader(KubeSpawner):  # type: ignore[misc]  # KubeSpawner ships no 
     cpu_guarantee = CFloat(None, allow_none=True)
     cpu_limit = CFloat(None, allow_none=True)
 
+    _spawner: Any = None  # whose request is read
+
     def __init__(self, **traits: Any) -> None:
         LoggingConfigurable.__init__(self, **traits)
 
     @classmethod
-    def of(cls, profile_list: Any, options: Mapping[str, Any] | None = None, **site: Any) -> ProfileReader:
+    def of(
+        cls, profile_list: Any, options: Mapping[str, Any] | None = None, *, spawner: Any = None, **site: Any
+    ) -> ProfileReader:
         """A reader of one request.
 
-        :param site: what the site has set for every profile, of NODES.
+        :param spawner: whose request it is, for what a profile says by a function.
+        :param site: what the site has set for every profile, of NODES and FORM.
         """
         reader = cls(user_options=dict(options or {}), **site)
+        reader._spawner = spawner
         reader.profile_list = reader._get_initialized_profile_list(reader._sorted_dict_values(profile_list))
         return reader
 
@@ -84,8 +99,9 @@ class ProfileReader(KubeSpawner):  # type: ignore[misc]  # KubeSpawner ships no 
         return options
 
     def render(self) -> str:
-        """KubeSpawner's form, as HTML, from a form.html of ours with its field names."""
-        self.additional_profile_form_template_paths = [TEMPLATES]
+        """KubeSpawner's form, as HTML, from a form.html of ours with its field names, or from the site's own."""
+        theirs = "additional_profile_form_template_paths"
+        self.set_trait(theirs, [*getattr(self, theirs), TEMPLATES])
         return str(self._render_options_form(self.profile_list))
 
     def resources(self) -> Resources:
@@ -118,6 +134,17 @@ class ProfileReader(KubeSpawner):  # type: ignore[misc]  # KubeSpawner ships no 
                 "nodeSelector": self.node_selector,
                 "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}},
                 "tolerations": values(self.tolerations),
+            }
+        )
+
+    def _apply_overrides(self, spawner_override: Mapping[str, Any]) -> None:
+        """KubeSpawner's, for what is read here; a function is called with the spawner that asks, which has a user."""
+        asking = self._spawner or self
+        super()._apply_overrides(
+            {
+                name: (lambda _, value=value: value(asking)) if callable(value) else value
+                for name, value in spawner_override.items()
+                if name in AMOUNTS or name in NODES
             }
         )
 
@@ -197,13 +224,14 @@ class ProfileReader(KubeSpawner):  # type: ignore[misc]  # KubeSpawner ships no 
         raise SpawnRefused(words, code="gpuqueue.profile.invalid", status=500) from error
 
 
-def read_wish(options: object, *, profile_list: Any, rules: Rules) -> Wish:
+def read_wish(options: object, *, profile_list: Any, rules: Rules, spawner: Any = None) -> Wish:
     """Check what a request asks for, from the form or from the API.
 
+    :param spawner: whose request it is, for what a profile says by a function.
     :raises InvalidOption: naming the field, its value and what is allowed; naming each where several are wrong.
     """
     checked = unwrapped(options)
-    reader = ProfileReader.of(profile_list, checked)
+    reader = ProfileReader.of(profile_list, checked, spawner=spawner)
     resources, hours, name = _all(
         reader.resources,
         lambda: read_hours(checked.get("hours"), rules=rules),

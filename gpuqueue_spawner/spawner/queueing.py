@@ -179,7 +179,8 @@ class QueueingMixin(Spawner):  # type: ignore[misc]  # JupyterHub ships no types
 
         :raises SpawnRefused: the options are not among what the site allows.
         """
-        return read_wish(self.user_options, profile_list=await self.profiles(), rules=self.rules)
+        profiles = await self.profiles()
+        return read_wish(self.user_options, profile_list=profiles, rules=self.rules, spawner=self)
 
     async def identity(self) -> Identity | None:
         """The numeric user that the processes run under, None: the Hub's own; seam 3."""
@@ -223,7 +224,7 @@ class QueueingMixin(Spawner):  # type: ignore[misc]  # JupyterHub ships no types
         """What a submitted form says, checked; the Hub calls it."""
         profiles = await self.profiles()
         options = ProfileReader.of(profiles).parse_form(form)
-        return dict(read_wish(options, profile_list=profiles, rules=self.rules).options)
+        return dict(read_wish(options, profile_list=profiles, rules=self.rules, spawner=self).options)
 
     def clock(self) -> float:
         """Unix seconds."""
