@@ -338,6 +338,19 @@ async def test_a_service_leads_to_the_pod_of_its_launch(files: dict[str, str]) -
     assert it._get_pod_url(POD) == f"http://{it.dns_name}:8888"
 
 
+OLD_NAMES = [(old, new) for old, (new, _) in KubeSpawner._deprecated_traits.items() if new in SHOWN]
+
+
+@pytest.mark.parametrize(("old", "new"), OLD_NAMES)
+async def test_a_setting_s_old_name_still_counts(old: str, new: str, files: dict[str, str]) -> None:
+    """Where KubeSpawner still knows one."""
+    beside, value = BESIDE.get(new, {}), SHOWN[new][0]
+
+    ours = await everything(made_of(GPUQueueKubeSpawner, files, **beside, **{old: value}))
+
+    assert ours == await everything(made_of(KubeSpawner, files, **beside, **{new: value}))
+
+
 def test_every_setting_of_kubespawner_is_looked_at() -> None:
     """Those of a release that is newer than this table are at least by default what they are there."""
     theirs = {*KubeSpawner.class_traits(config=True)} - {*Spawner.class_traits(config=True)}
