@@ -157,6 +157,7 @@ STORAGE = {
     "sub_path": "{username}",  # of a claim
     "homes_folder": "",  # of a share: where people's folders are, and who makes them, as docs/howto/nfs.md tells
     "homes_url": "",
+    "home_claims": False,  # of a share: a volume and a claim for each person; `claim` is then for data_sets alone
     "data_sets": {},
     "scratch_size": "",
     **SITE["storage"],
@@ -166,6 +167,7 @@ if STORAGE["type"] == "share":
     spawner.homes_folder = STORAGE["homes_folder"]
     spawner.homes_url = STORAGE["homes_url"]
     spawner.homes_secret_file = str(FOLDER / "secrets/homes")
+    spawner.home_claims = STORAGE["home_claims"]
     spawner.home_path = STORAGE["mount_path"]
     spawner.data_sets = STORAGE["data_sets"]
     spawner.scratch_size = STORAGE["scratch_size"]

@@ -1,6 +1,7 @@
 """Asked over HTTP for a folder, by whoever knows the secret.
 
-Knows HTTP. A share that hangs makes no request hang: each is answered within a limit. What is made: folders.py.
+Knows HTTP. A share that hangs makes no request hang: each is answered within a limit. What is made: folders.py, and
+where people have volumes of their own, volumes.py.
 """
 
 from __future__ import annotations
@@ -10,11 +11,15 @@ import json
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tornado.web import Application, RequestHandler
 
 from .folders import FolderRefused, Folders, InvalidFolder, ShareAway, read_folder
+from .volumes import VolumesAway, read_claim
+
+if TYPE_CHECKING:
+    from .cluster import Volumes  # the cluster's client, which only a service with volumes loads
 
 log = logging.getLogger("gpuqueue")
 
@@ -63,20 +68,35 @@ class Share:
             raise ShareAway(f"the share does not answer within {self._within:g} s") from None
 
 
-def make_app(folders: Folders, *, allowed: Callable[[bytes], bool], smallest: int, within: float = ANSWER_S) -> Any:
+def make_app(
+    folders: Folders,
+    *,
+    allowed: Callable[[bytes], bool],
+    smallest: int,
+    volumes: Volumes | None = None,
+    within: float = ANSWER_S,
+) -> Any:
     """The application.
 
     :param allowed: whether what a request shows is the secret.
     :param smallest: numeric user that may have a folder.
+    :param volumes: None: people's folders have none of their own.
     """
-    settings = {"share": Share(folders, within=within), "allowed": allowed, "smallest": smallest}
+    settings = {
+        "share": Share(folders, within=within),
+        "volumes": volumes,
+        "allowed": allowed,
+        "smallest": smallest,
+    }
     return Application([(FOLDERS, FoldersHandler, settings), (HEALTH, HealthHandler, settings)])
 
 
 class _Handler(RequestHandler):
-    def initialize(self, share: Share, allowed: Callable[[bytes], bool], smallest: int) -> None:
+    def initialize(
+        self, share: Share, volumes: Volumes | None, allowed: Callable[[bytes], bool], smallest: int
+    ) -> None:
         """Called by tornado with the settings."""
-        self.share, self.allowed, self.smallest = share, allowed, smallest
+        self.share, self.volumes, self.allowed, self.smallest = share, volumes, allowed, smallest
 
     def answer(self, status: int, **document: Any) -> None:
         """Send a document."""
@@ -85,28 +105,31 @@ class _Handler(RequestHandler):
 
 
 class FoldersHandler(_Handler):
-    """One folder."""
+    """One folder, and its volume."""
 
     async def post(self) -> None:
-        """See to it that a folder is there: 200, 400, 401, 409, 503."""
+        """See to it that a folder is there, and its volume where one is wanted: 200, 400, 401, 409, 503."""
         scheme, _, shown = self.request.headers.get("Authorization", "").partition(" ")
         if scheme != "Bearer" or not self.allowed(shown.encode()):
             return self.answer(401, code="gpuqueue.homes.secret", message="The secret is missing or wrong.")
         try:
-            wanted = read_folder(_read(self.request.body), smallest=self.smallest)
+            document = _read(self.request.body)
+            wanted = read_folder(document, smallest=self.smallest)
+            claim = read_claim(document, self.volumes.place if self.volumes else None)
             made = await self.share.call(lambda folders: folders.make(wanted))
+            volume = await self.volumes.make(wanted.name, claim) if self.volumes and claim else ""
         except InvalidFolder as bad:
             detail = {"field": bad.field, "value": bad.value, "allowed": bad.allowed}
             return self.answer(400, code="gpuqueue.homes.invalid", message=str(bad), **detail)
         except FolderRefused as refused:
             log.warning("folder %s: %s", wanted.name, refused)
             return self.answer(409, code="gpuqueue.homes.taken", message=str(refused))
-        except ShareAway as away:
+        except (ShareAway, VolumesAway) as away:
             log.warning("folder %s: %s", wanted.name, away)
             return self.answer(503, code="gpuqueue.homes.away", message=str(away))
         if made:
             log.info("folder %s made for %s:%s", wanted.name, wanted.uid, wanted.gid)
-        return self.answer(200, folder=wanted.name, made=made)
+        return self.answer(200, folder=wanted.name, made=made, volume=volume)
 
 
 class HealthHandler(_Handler):

@@ -1,7 +1,7 @@
 """Pods that run under each person's own numeric user, with a folder of a share that is theirs.
 
 Knows KubeSpawner's manifest and the settings for it. What is mounted, and as whom: volumes.py. Who makes the folders:
-homes.py. The queue's part: kubernetes.py.
+homes.py. Claims for each: claims.py. The queue's part: kubernetes.py.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from traitlets import Bool, Dict, Integer, TraitError, Unicode, default, validat
 
 from ..model.pods import quantity
 from ..model.resources import InvalidResources
+from .claims import bind, claim_manifest, claim_name
 from .errors import InvalidOption, LaunchFailed, SpawnRefused
 from .homes import HomesAway, HomesRefused, ask_for_folder
 from .users import Identity, directory_identity, folder_name
@@ -62,6 +63,18 @@ class FoldersMixin(KubeSpawner):  # type: ignore[misc]
         config=True,
         help="""
         Name of the PersistentVolumeClaim for the share, in the namespace of the notebooks; instead of `share`.
+
+        .. versionadded:: 0.1
+        """,
+    )
+    home_claims = Bool(
+        False,
+        config=True,
+        help="""
+        Whether each person's folder comes by a volume and a claim of its own, instead of as a folder of one for all.
+
+        `gpuqueue homes` makes the volume, the Hub the claim: the former needs its option `--volumes`. `share_claim` is
+        then for `data_sets` alone.
 
         .. versionadded:: 0.1
         """,
@@ -136,6 +149,11 @@ class FoldersMixin(KubeSpawner):  # type: ignore[misc]
         good = not proposal.value or address(proposal.value) is not None
         return str(self._checked(proposal, good, "SERVER:/EXPORT"))
 
+    @validate("home_claims")
+    def _somebody_makes_volumes(self, proposal: Any) -> bool:
+        good = not proposal.value or bool(self.homes_url)
+        return bool(self._checked(proposal, good, "False, unless homes_url says who makes their volumes"))
+
     @validate("homes_folder")
     def _a_folder_of_it(self, proposal: Any) -> str:
         good = not proposal.value or below(proposal.value)
@@ -193,7 +211,7 @@ class FoldersMixin(KubeSpawner):  # type: ignore[misc]
             context = as_user(self._document(pod.spec.security_context), who)
             pod.spec.security_context = {**context, "supplementalGroups": _together(context, who)}
             notebook.security_context = as_user(self._document(notebook.security_context), who)
-        shares = wanted(self._shares, folder=folder_name(self.user.name))
+        shares = wanted(self._shares, folder=self._folder)
         volumes = [get_k8s_model(V1Volume, dict(each)) for each in shares.volumes]
         mounts = [get_k8s_model(V1VolumeMount, dict(each)) for each in shares.mounts]
         pod.spec.volumes = [*(pod.spec.volumes or ()), *volumes]
@@ -225,7 +243,7 @@ class FoldersMixin(KubeSpawner):  # type: ignore[misc]
                 raise InvalidOption(f"uid of {container}", uid, self._allowed_users)
 
     async def prepare_folder(self, pod: dict[str, Any], *, early: bool = False) -> None:
-        """See to it that a pod's folder is there.
+        """See to it that a pod's folder is there, and its claim.
 
         :param early: long before the launch: that nobody answers is no reason to refuse anything.
         :raises SpawnRefused: the folder cannot be had, and early enough to say so at once.
@@ -237,9 +255,11 @@ class FoldersMixin(KubeSpawner):  # type: ignore[misc]
         if uid is None:
             raise SpawnRefused(NOBODYS, code="gpuqueue.users.unknown")
         uid, gid = folder_owner(uid, gid)
-        folder = {"folder": folder_name(self.user.name), "uid": uid, "gid": gid}
+        folder = {"folder": self._folder, "uid": uid, "gid": gid}
+        if self.home_claims:
+            folder |= {"claim": claim_name(self._folder), "namespace": self.namespace}
         try:
-            await ask_for_folder(self.homes_url, self.homes_secret_file, folder)
+            volume = await ask_for_folder(self.homes_url, self.homes_secret_file, folder)
         except HomesAway as away:
             if not early:
                 raise LaunchFailed(f"your folder could not be made ready: {away}") from None
@@ -249,10 +269,19 @@ class FoldersMixin(KubeSpawner):  # type: ignore[misc]
             if not early:
                 raise LaunchFailed(words) from None
             raise SpawnRefused(words, code="gpuqueue.home.wrong") from None
+        else:
+            if self.home_claims and not early:
+                labels = self._build_common_labels({})
+                claim = claim_manifest(claim_name(self._folder), volume=volume, labels=labels)
+                await bind(self.api, self.namespace, claim)
+
+    @property
+    def _folder(self) -> str:
+        return folder_name(self.user.name)
 
     @property
     def _has_share(self) -> bool:
-        return bool(self.share or self.share_claim)
+        return bool(self.share or self.share_claim or self.home_claims)
 
     @property
     def _allowed_users(self) -> str:
@@ -263,6 +292,7 @@ class FoldersMixin(KubeSpawner):  # type: ignore[misc]
         return Shares(
             share=self.share,
             claim=self.share_claim,
+            home_claim=claim_name(self._folder) if self.home_claims else "",
             homes=self.homes_folder,
             home_at=self.home_path,
             data_sets=self.data_sets,

@@ -1,4 +1,7 @@
-"""Asks the service of people's folders for one. Knows HTTP and its answers; what it does: gpuqueue_spawner/homes/."""
+"""Asks the service of people's folders for one, and for its volume.
+
+Knows HTTP and its answers; what it does: gpuqueue_spawner/homes/.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from typing import Any
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
-ANSWER_S = 15.0  # the service itself gives its share 10
+ANSWER_S = 20.0  # the service itself gives its share 10, and its cluster 5
 
 
 class HomesAway(Exception):
@@ -22,10 +25,10 @@ class HomesRefused(Exception):
     """No folder at all, in words for whose it is."""
 
 
-async def ask_for_folder(url: str, secret_file: str, folder: Mapping[str, Any]) -> None:
-    """Return when the folder is there.
+async def ask_for_folder(url: str, secret_file: str, folder: Mapping[str, Any]) -> str:
+    """Return when the folder is there; the name of its volume, where a claim is to have one.
 
-    :param folder: its name, and uid and gid of its owner.
+    :param folder: its name, and uid and gid of its owner; `claim` and its `namespace`, if there is to be a volume.
     :raises HomesAway: nobody answers, or in no way to go on from.
     :raises HomesRefused: it cannot be had.
     """
@@ -47,7 +50,7 @@ async def ask_for_folder(url: str, secret_file: str, folder: Mapping[str, Any]) 
     finally:
         client.close()
     if answer.code == 200:
-        return
+        return _volume(answer.body, wanted="claim" in folder)
     words = _message(answer.body) or f"status {answer.code}"
     if answer.code in (400, 409):
         raise HomesRefused(words)
@@ -61,8 +64,19 @@ def _secret(path: str) -> str:
         raise HomesAway(f"the Hub cannot read its secret for it ({path}: {error.strerror})") from None
 
 
+def _volume(body: bytes | None, *, wanted: bool) -> str:
+    volume = _said(body, "volume")
+    if wanted and not volume:
+        raise HomesAway("the service that makes folders tells of no volume; it is older than this Hub")
+    return volume
+
+
 def _message(body: bytes | None) -> str:
+    return _said(body, "message")
+
+
+def _said(body: bytes | None, field: str) -> str:
     try:
-        return str(json.loads(body or b"")["message"])
+        return str(json.loads(body or b"")[field])
     except (ValueError, KeyError, TypeError):
         return ""

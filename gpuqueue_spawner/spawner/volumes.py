@@ -12,7 +12,7 @@ from typing import Any
 
 from .users import SMALLEST_GROUP, Identity
 
-SHARE, SCRATCH = "gpuqueue-share", "gpuqueue-scratch"  #: names of volumes
+SHARE, HOME, SCRATCH = "gpuqueue-share", "gpuqueue-home", "gpuqueue-scratch"  #: names of volumes
 _SHARE = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([^\s:/\[\]]+)):(/\S*)")
 
 
@@ -40,6 +40,7 @@ class Shares:
 
     share: str = ""  #: SERVER:/EXPORT, mounted by the node
     claim: str = ""  #: name of a claim for the same
+    home_claim: str = ""  #: name of the claim for one person's folder, where each has one
     homes: str = ""  #: folder of the share that holds a folder for each user
     home_at: str = "/home/jovyan"  #: in the container
     data_sets: Mapping[str, str] = field(default_factory=dict)  #: path in the container, by folder of the share
@@ -65,9 +66,12 @@ def wanted(shares: Shares, *, folder: str) -> Wanted:
     """
     volumes: list[Mapping[str, Any]] = []
     mounts: list[Mount] = []
-    if shares.share or shares.claim:
+    if shares.home_claim:
+        volumes.append({"name": HOME, "persistentVolumeClaim": {"claimName": shares.home_claim}})
+        mounts.append(Mount(volume=HOME, at=shares.home_at))
+    if of_share := _of_share(shares, folder):
         volumes.append({"name": SHARE, **_source(shares)})
-        mounts += _of_share(shares, folder)
+        mounts += of_share
     if shares.scratch:
         volumes.append({"name": SCRATCH, "emptyDir": {"sizeLimit": shares.scratch}})
         mounts.append(Mount(volume=SCRATCH, at=shares.scratch_at))
@@ -108,11 +112,13 @@ def _source(shares: Shares) -> dict[str, Any]:
     return {"nfs": {"server": found[0], "path": found[1]}}
 
 
-def _of_share(shares: Shares, folder: str) -> Iterator[Mount]:
-    home = f"{shares.homes}/{folder}" if shares.homes else folder
-    yield Mount(volume=SHARE, at=shares.home_at, folder=home)
-    for name, path in sorted(shares.data_sets.items()):
-        yield Mount(volume=SHARE, at=path, folder=name, read_only=True)
+def _of_share(shares: Shares, folder: str) -> list[Mount]:
+    """Folders of the share for all: none of it, where each person has a claim and there is no data."""
+    if not (shares.share or shares.claim):
+        return []
+    home = Mount(volume=SHARE, at=shares.home_at, folder=f"{shares.homes}/{folder}" if shares.homes else folder)
+    data = [Mount(volume=SHARE, at=at, folder=name, read_only=True) for name, at in sorted(shares.data_sets.items())]
+    return data if shares.home_claim else [home, *data]
 
 
 def _as_mount(mount: Mount) -> dict[str, Any]:

@@ -14,7 +14,14 @@ from tests.services.kubernetes.cluster import Cluster
 from tests.services.kubernetes.kubectl import Kubectl, Object
 
 HOMES = "renderings-homes"
-OF_NO_NAMESPACE = {"Namespace", "ClusterRole", "ClusterRoleBinding", "PersistentVolume"}
+OF_NO_NAMESPACE = {
+    "Namespace",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "PersistentVolume",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+}
 LDAP = {"server_address": "ldap.example.org", "bind_dn_template": ["uid={username},ou=people,dc=example,dc=org"]}
 SERVER = {"kind": "external", "existingSecret": "database"}
 NFS = {"type": "share", "homesFolder": "storage/share", "nfs": {"server": "nfs.example.org", "path": "/export/dgx"}}
@@ -47,6 +54,11 @@ VARIATIONS: dict[str, dict[str, Any]] = {
         "storage": NFS | {"claim": "share", "homesSecret": "homes"},
         "homes": {"enabled": True, "nodeSelector": {"role": "service"}, "minimumUid": 500},
         "secrets": {"existingSecret": "ours"},
+    },
+    "a volume for each person": {"storage": NFS, "homes": {"enabled": True, "volumes": True}},
+    "a volume for each person of a top, and data": {
+        "storage": NFS | {"homesFolder": "", "dataSets": {"data": "/data"}, "nfs": {"server": "fd00::1", "path": "/"}},
+        "homes": {"enabled": True, "volumes": True},
     },
     "own volumes": {
         "database": {"volume": {"existingClaim": "queue"}},
@@ -93,6 +105,7 @@ WRONG: dict[str, tuple[Values, str]] = {
         {"homes": {"enabled": True}, "storage": {"type": "share", "claim": "share"}},
         "/storage/nfs/server",
     ),
+    "volumes without who makes them": ({"homes": {"volumes": True}}, "/homes/enabled"),
     "two who make folders": (
         {"homes": {"enabled": True}, "storage": NFS | {"homesUrl": "http://homes:8085"}},
         "/storage/homesUrl",
@@ -210,6 +223,42 @@ def test_who_makes_folders_has_no_rights_and_is_reached_by_the_hub_alone() -> No
     bound = [subject for each in objects if each["kind"].endswith("Binding") for subject in each["subjects"]]
     assert len(bound) == 2
     assert pod["serviceAccountName"] not in [subject["name"] for subject in bound]
+
+
+def test_who_makes_volumes_lists_and_creates_them_and_reaches_the_api_server() -> None:
+    """Nobody else may; and without volumes there is neither role nor policy."""
+    objects = rendered(VARIATIONS["a volume for each person"])
+
+    role = of(objects, "ClusterRole", "hub-gpuqueue-homes")
+    assert role["rules"] == [{"apiGroups": [""], "resources": ["persistentvolumes"], "verbs": ["create", "list"]}]
+    others = [each for each in objects if each["kind"].endswith("Role") and each is not role]
+    assert "persistentvolumes" not in [what for each in others for rule in each["rules"] for what in rule["resources"]]
+    assert of(objects, "NetworkPolicy", "gpuqueue-homes")["spec"]["egress"] == [
+        {"ports": [{"port": port, "protocol": "TCP"} for port in (443, 6443)]}
+    ]
+    assert "hub-gpuqueue-homes" not in [
+        each["metadata"]["name"] for each in rendered(VARIATIONS["a share and its folders"])
+    ]
+
+
+def test_with_a_volume_for_each_person_nothing_claims_the_whole_share() -> None:
+    """Except where there is data for all: that is mounted by it."""
+
+    def claims(variation: str) -> tuple[str, list[str]]:
+        objects = rendered(VARIATIONS[variation])
+        storage = json.loads(of(objects, "ConfigMap", "gpuqueue-hub")["data"]["values.json"])["storage"]
+        assert storage["home_claims"] == VARIATIONS[variation]["homes"].get("volumes", False)
+        volumes = [each["metadata"]["name"] for each in objects if each["kind"] == "PersistentVolume"]
+        return storage["claim"], volumes
+
+    assert claims("a volume for each person") == ("", [])
+    assert claims("a volume for each person of a top, and data")[1] == ["gpuqueue-notebooks-gpuqueue-share"]
+    assert claims("a share and its folders")[1] == ["gpuqueue-notebooks-gpuqueue-share"]
+
+
+def test_a_cluster_that_cannot_hold_it_to_volumes_of_the_share_gets_none() -> None:
+    with pytest.raises(AssertionError, match=r"homes\.volumes needs Kubernetes 1\.30 or later"):
+        rendered(VARIATIONS["a volume for each person"], version="1.29.0")
 
 
 def test_the_hub_shows_what_the_service_of_folders_knows() -> None:

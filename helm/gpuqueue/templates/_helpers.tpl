@@ -110,9 +110,23 @@ http://{{ include "gpuqueue.fullname" . }}-homes.{{ include "gpuqueue.homes" . }
 {{- end -}}
 {{- end -}}
 
-{{/* The share's claim in the notebooks' namespace. */}}
+{{/* The share's claim in the notebooks' namespace; empty: each person has one, and there is no data for all. */}}
 {{- define "gpuqueue.shareClaim" -}}
+{{- if or .Values.storage.claim (not .Values.homes.volumes) .Values.storage.dataSets -}}
 {{ .Values.storage.claim | default (printf "%s-share" (include "gpuqueue.fullname" .)) }}
+{{- end -}}
+{{- end -}}
+
+{{/* The share's server as it stands before a colon. */}}
+{{- define "gpuqueue.homesServer" -}}
+{{- $server := .Values.storage.nfs.server -}}
+{{ ternary (printf "[%s]" $server) $server (contains ":" $server) }}
+{{- end -}}
+
+{{/* Where people's folders are on the share's server, with the slash that a person's name follows. */}}
+{{- define "gpuqueue.homesPath" -}}
+{{- $folder := .Values.storage.homesFolder | trimAll "/" -}}
+{{ .Values.storage.nfs.path | trimSuffix "/" }}/{{ with $folder }}{{ . }}/{{ end }}
 {{- end -}}
 
 {{/* The database's URL, as the manager and the migration read it. */}}

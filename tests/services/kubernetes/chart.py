@@ -48,9 +48,15 @@ c.Authenticator.allow_all = True
 """
 
 
-def rendered(values: Values, *, namespace: str = "hub", kubeconfig: Path | None = None) -> list[Object]:
-    """What the chart makes of these values; refused ones fail with helm's words. With a cluster, as it would now."""
+def rendered(
+    values: Values, *, namespace: str = "hub", kubeconfig: Path | None = None, version: str = ""
+) -> list[Object]:
+    """What the chart makes of these values; refused ones fail with helm's words. With a cluster, as it would now.
+
+    :param version: of a Kubernetes; else helm's own.
+    """
     asking = ["--dry-run=server", f"--kubeconfig={kubeconfig}"] if kubeconfig else []
+    asking += [f"--kube-version={version}"] if version else []
     text = run(
         *("helm", "template", RELEASE, CHART, f"--namespace={namespace}", "--values=-", *asking),
         text=json.dumps(values),

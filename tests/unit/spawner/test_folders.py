@@ -110,9 +110,25 @@ async def test_home_data_and_scratch_are_mounted_beside_the_site_s_own() -> None
     assert notebook["workingDir"] == "/home/jovyan"
 
 
+async def test_the_servers_of_a_person_mount_one_claim_and_other_people_s_another() -> None:
+    """Whatever KubeSpawner calls its own claims."""
+
+    async def claim_of(**config: Any) -> str:
+        spec = await spec_of(auth_state=STATE, home_claims=True, homes_url="http://127.0.0.1:9", **config)
+        (home,) = (each for each in spec["volumes"] if each["name"] == "gpuqueue-home")
+        assert spec["containers"][0]["volumeMounts"] == [{"name": "gpuqueue-home", "mountPath": "/home/jovyan"}]
+        assert spec["containers"][0]["workingDir"] == "/home/jovyan"
+        return str(home["persistentVolumeClaim"]["claimName"])
+
+    ada = await claim_of(user="ada")
+    assert ada == await claim_of(user="ada", pvc_name_template="other-{user_server}", storage_pvc_ensure=True)
+    assert ada != await claim_of(user="Ada")
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("home_claims", True),
         ("minimum_uid", 0),
         ("share", "/export"),
         ("homes_folder", "../x"),

@@ -66,6 +66,21 @@ def test_data_sets_are_read_only_and_scratch_has_a_size() -> None:
     )
 
 
+def test_a_claim_of_one_s_own_is_mounted_whole_and_the_share_for_data_alone() -> None:
+    own = Shares(home_claim="home-ada", homes="storage/share", claim="share")
+    with_data = Shares(home_claim="home-ada", homes="storage/share", claim="share", data_sets={"data": "/data"})
+    home = {"name": "gpuqueue-home", "persistentVolumeClaim": {"claimName": "home-ada"}}
+
+    for shares in (own, with_data):
+        found = wanted(shares, folder="ada")
+        assert found.volumes[0] == home
+        assert found.mounts[0] == {"name": "gpuqueue-home", "mountPath": "/home/jovyan"}
+    assert len(wanted(own, folder="ada").volumes) == 1
+    assert found.volumes[1] == {"name": "gpuqueue-share", "persistentVolumeClaim": {"claimName": "share"}}
+    data = {"name": "gpuqueue-share", "mountPath": "/data", "subPath": "data", "readOnly": True}
+    assert found.mounts[1:] == (data,)
+
+
 def test_without_a_share_nothing_is_mounted() -> None:
     found = wanted(Shares(homes="storage", data_sets={"a": "/a"}), folder="ada")
 
