@@ -11,7 +11,9 @@ import pytest
 
 from tests.services.kubernetes.chart import Values, notes, refused, rendered
 from tests.services.kubernetes.cluster import Cluster
+from tests.services.kubernetes.homes import PAGE
 from tests.services.kubernetes.kubectl import Kubectl, Object
+from tests.services.kubernetes.rights import told
 
 HOMES = "renderings-homes"
 OF_NO_NAMESPACE = {
@@ -239,6 +241,19 @@ def test_who_makes_volumes_lists_and_creates_them_and_reaches_the_api_server() -
     assert "hub-gpuqueue-homes" not in [
         each["metadata"]["name"] for each in rendered(VARIATIONS["a share and its folders"])
     ]
+
+
+def test_the_guide_tells_what_the_chart_brings_for_volumes() -> None:
+    """Of the share and the namespaces that the guide speaks of."""
+    here = {
+        "homes": {"enabled": True, "volumes": True, "namespace": {"name": "gpuqueue-homes"}},
+        "notebooks": {"namespace": {"name": "notebooks"}},
+    }
+    objects = rendered({"storage": NFS, **here})
+
+    for kind, part in (("ValidatingAdmissionPolicy", "spec"), ("ClusterRole", "rules")):
+        chart, guide = of(objects, kind, "hub-gpuqueue-homes")[part], told(kind, "gpuqueue-homes", PAGE)[part]
+        assert " ".join(json.dumps(chart).split()) == " ".join(json.dumps(guide).split())
 
 
 def test_with_a_volume_for_each_person_nothing_claims_the_whole_share() -> None:

@@ -18,6 +18,7 @@ NOT_TRIED = "# Not tried"
 OWN = frozenset(
     {
         "",
+        "admissionregistration.k8s.io",
         "apps",
         "autoscaling",
         "batch",
