@@ -102,7 +102,7 @@ def choose(found: Iterable[Mapping[str, Any]], *, place: Place, folder: str, cla
         if _phase(each) == "Released":
             continue
         if words := _differs(each, place, folder):
-            return Refuse(reason=f"the volume {each['metadata']['name']} is another's: {words}")
+            return Refuse(reason=f"the volume {each['metadata']['name']} is of something else: {words}")
         return Use(name=each["metadata"]["name"])
     if len(ours) >= MOST_RELEASED:
         words = f"{len(ours)} volumes of the claim {claim} are left over from earlier ones"

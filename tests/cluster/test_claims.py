@@ -170,7 +170,7 @@ def test_a_volume_of_something_else_is_told_and_left(house: Installed, share: Sh
     *_, last = eve.progress(within=START_S)
 
     assert last.get("failed"), last
-    assert f"the volume {other['metadata']['name']} is another's" in last["message"]
+    assert f"the volume {other['metadata']['name']} is of something else" in last["message"]
     assert house.kubectl.get("pv", other["metadata"]["name"])["spec"]["nfs"]["path"].endswith("/somebody")
     assert not house.notebooks.find("pvc", claim)
 

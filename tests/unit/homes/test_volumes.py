@@ -84,7 +84,7 @@ def test_one_of_something_else_is_refused_with_what_it_is(spec: Any, words: str)
     refused = chosen(volume(**spec))
 
     assert isinstance(refused, Refuse)
-    assert refused.reason.startswith(f"the volume {NAME} is another's")
+    assert refused.reason.startswith(f"the volume {NAME} is of something else")
     assert words in refused.reason
 
 
