@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,8 +10,10 @@ from tests.services.kubernetes.cluster import Cluster
 from tests.services.kubernetes.kubectl import Kubectl, Object
 from tests.services.kubernetes.queue import KEYS
 from tests.services.kubernetes.shares import Share
+from tests.services.visitor import Visitor
 
 FOREVER = ("sleep", "infinity")
+LEAD = "The cluster took the server away from"  #: and then which, and why
 
 
 def pod(
@@ -69,3 +72,17 @@ def gpus_of(cluster: Cluster, pod: str) -> tuple[str, int]:
     """Which node's kubelet gave how many devices to a pod."""
     given = [each for each in cluster.allocations() if each.pod == pod]
     return given[0].node, sum(len(each.ids) for each in given)
+
+
+def evict(kubectl: Kubectl, name: str) -> None:
+    """Ask for an eviction, as `kubectl drain` does of each pod; fails where a budget forbids it."""
+    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}}
+    path = f"/api/v1/namespaces/{kubectl.namespace}/pods/{name}/eviction"
+    kubectl("create", "--raw", path, "-f", "-", text=json.dumps(body))
+
+
+def taken(person: Visitor, job: dict[str, Any]) -> str:
+    """What a job's story says of the one time that the cluster took its pod away."""
+    events = person.queue("GET", f"jobs/{job['id']}/events").json()["events"]
+    (note,) = [each["note"] for each in events if each["detail"].get("taken")]
+    return str(note)

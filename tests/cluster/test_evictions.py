@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,21 +15,13 @@ from tests.services.program import until
 from tests.services.site import Site
 from tests.services.visitor import Visitor
 
-from .objects import gpus_of, pod, pods_of
+from .objects import LEAD, evict, gpus_of, pod, pods_of, taken
 
 START_S = 120
 AGAIN_S = 120  # to be taken away, to wait for one's turn, and to start anew
 OUTAGE_S = 25  # four times as long as the cluster waits for its nodes
-LEAD = "The cluster took the server away from"
 TAINT = "gpuqueue.test/repair"
 Person = Callable[[], Visitor]
-
-
-def evict(kubectl: Kubectl, name: str) -> None:
-    """Ask for an eviction, as `kubectl drain` does of each pod."""
-    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}}
-    path = f"/api/v1/namespaces/{kubectl.namespace}/pods/{name}/eviction"
-    kubectl("create", "--raw", path, "-f", "-", text=json.dumps(body))
 
 
 def runs(person: Visitor, kubectl: Kubectl, profile: str = "gpu2") -> tuple[dict[str, Any], str]:
@@ -51,13 +42,6 @@ def runs_again(person: Visitor, before: dict[str, Any], house: Site) -> dict[str
     job: dict[str, Any] = until(there, within=AGAIN_S, what=f"{person.name} runs again", story=house.story)  # type: ignore[assignment]
     assert (job["id"], job["queued"]) == (before["id"], before["queued"])
     return job
-
-
-def taken(person: Visitor, job: dict[str, Any]) -> str:
-    """What the job's story says of it."""
-    events = person.queue("GET", f"jobs/{job['id']}/events").json()["events"]
-    (note,) = [each["note"] for each in events if each["detail"].get("taken")]
-    return str(note)
 
 
 def ended(person: Visitor, job: dict[str, Any], *, within: float = 60) -> tuple[str, str]:

@@ -33,7 +33,7 @@ from tests.services.site import PREFIX
 from tests.services.visitor import Visitor
 from tests.store.builders import later_version
 
-from .objects import ready
+from .objects import evict, ready
 
 START_S = 180
 OVER_S = TTL_S + 45  #: a lease, and as long as a busy machine may take to see that it is over
@@ -191,6 +191,21 @@ def jobs_of(server: Networked, user: str) -> list[int]:
     """Every job that somebody ever had."""
     with psycopg.connect(server.address("gpuqueue")) as connection:
         return [row[0] for row in connection.execute("SELECT id FROM jobs WHERE user_name = %s", (user,))]
+
+
+def test_managers_that_are_cut_off_from_the_database_hold_up_no_drain(house: Installed, crowd: Crowd) -> None:
+    """Nobody leads then, so nobody is healthy, and yet each may be evicted; those that start anew lead."""
+    old = [each["metadata"]["name"] for each in house.pods("manager")]
+    for each in old:
+        cut_off_from_the_database(manager(each))
+    until(lambda: not leaders(house), within=OVER_S, what="nobody leads", story=house.story)
+
+    for each in old:
+        evict(house.kubectl, each)
+
+    house.wait()
+    assert the_leader(house) not in old
+    assert Crowd.of(house, crowd.people) == crowd
 
 
 # ---- helm waits ------------------------------------------------------------------------------------------------------
