@@ -1,4 +1,4 @@
-"""Nodes that change under the queue: closed, smaller, removed, or taken by others in the same moment."""
+"""Nodes that change under the queue: closed, smaller, removed, renamed, or taken by others in the same moment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.services.program import until
 from tests.services.site import Site
 from tests.services.visitor import Visitor
 
-from .objects import gpus_of, pod, pods_of, ready
+from .objects import LEAD, gpus_of, pod, pods_of, ready, taken
 
 START_S = 120
 Person = Callable[[], Visitor]
@@ -181,3 +181,50 @@ def test_a_node_that_is_removed_gives_its_job_to_another_and_may_come_back(
     bob = person()
     bob.start("gpu8")
     assert bob.job_is("running", within=START_S)["placement"]["node"] == name
+
+
+def test_a_renamed_node_is_a_new_one_and_the_job_of_the_old_one_starts_anew(
+    own_cluster: Cluster, kubectl: Kubectl, person: Person, admin: Visitor
+) -> None:
+    """The cluster knows no renaming: a node of the new name joins, and whoever does it removes the old one.
+
+    What calls itself otherwise (the label `kubernetes.io/hostname`) is found by its name all the same.
+    """
+    ada, bob, carol = person(), person(), person()
+    for each in (ada, bob):
+        each.start("gpu8")
+    before, _ = (each.job_is("running", within=START_S) for each in (ada, bob))
+    carol.start("gpu2")
+    waits = carol.job_is("queued")
+    old = before["placement"]["node"]
+    new = f"{old}.renamed.example"
+
+    own_cluster.nodes[old].rename(new)
+    own_cluster.kubectl("delete", "node", old)
+    try:
+        own_cluster.kubectl.until("node", new, ready, within=60, what="has joined")
+        own_cluster.kubectl("label", "node", new, "kubernetes.io/hostname=another", "--overwrite")
+        runs = carol.job_is("running", within=START_S)
+
+        assert (runs["id"], runs["placement"]["node"]) == (waits["id"], new)
+        ((name, where),) = pods_of(kubectl, runs["id"])
+        assert where == new
+        assert gpus_of(own_cluster, name) == (own_cluster.nodes[old].name, 2)
+        back = ada.job_is("queued", within=180)
+        assert (back["id"], back["queued"]) == (before["id"], before["queued"])
+        why = "that node is not part of the cluster any more"
+        assert taken(ada, back) == f"{LEAD} {old}: {why}."
+        assert old not in [each["name"] for each in admin.queue("GET", "nodes").json()["nodes"]]
+
+        carol.stop()
+        again = ada.job_is("running", within=START_S)
+        assert (again["id"], again["placement"]["node"]) == (before["id"], new)
+        assert len(pods_of(kubectl, again["id"])) == 1
+        ada.stop()
+        ada.no_job(within=60)
+    finally:
+        own_cluster.nodes[old].rename(old)
+        own_cluster.kubectl("delete", "node", new)
+        own_cluster.whole()
+    until(lambda: old in str(admin.queue("GET", "nodes").json()), within=30, what="the queue knows the node again")
+    admin.queue("POST", f"nodes/{old}/undrain", body={})

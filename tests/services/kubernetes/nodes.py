@@ -50,6 +50,7 @@ class Node:
 
     def __init__(self, head: Machine, authority: Authority, place: Place, others: list[Place], seed: Seed) -> None:
         self.head = head
+        self.authority = authority
         self.place = place
         self.name = place.name
         self.folder = head.folder.parent / place.name
@@ -140,6 +141,14 @@ class Node:
         self._containerd_answers()
         self.kubelet.start()
 
+    def rename(self, name: str) -> None:
+        """Let it join by this name, with a login of that name. What it was called is removed by whoever renames it."""
+        self.kubelet.kill()
+        _give_login(self.authority, name, self.folder)
+        flag = "--hostname-override="
+        self.kubelet.argv = [flag + name if each.startswith(flag) else each for each in self.kubelet.argv]
+        self.kubelet.start()
+
     def cut(self) -> None:
         """Cut its network."""
         run("ip", "link", "set", self._link, "down")
@@ -226,13 +235,18 @@ def _write_configuration(node: Node, authority: Authority, pause: str) -> None:
     (etc / "resolv.conf").write_text(f"nameserver {control.ADDRESS}\n")
     (folder / "containerd.toml").write_text(_containerd(folder / "cni", pause))
     (folder / "cni/10-bridge.conflist").write_text(json.dumps(_cni(place)))
-    kubelet = authority.kubeconfig(place.name, f"system:node:{place.name}", control.SERVER, group="system:nodes")
     proxy = authority.kubeconfig(
         f"{place.name}-proxy", "system:kube-proxy", control.SERVER, group="system:node-proxier"
     )
-    shutil.copy(kubelet, folder / "kubelet.kubeconfig")
+    _give_login(authority, place.name, folder)
     (folder / "kubelet.yaml").write_text(json.dumps(_kubelet(node._cgroup, authority)))
     (folder / "proxy.yaml").write_text(json.dumps(_proxy(place.name, proxy)))
+
+
+def _give_login(authority: Authority, name: str, folder: Path) -> None:
+    """A kubelet may say of itself only what its login says."""
+    kubeconfig = authority.kubeconfig(name, f"system:node:{name}", control.SERVER, group="system:nodes")
+    shutil.copy(kubeconfig, folder / "kubelet.kubeconfig")
 
 
 def _containerd(cni: Path, pause: str) -> str:
