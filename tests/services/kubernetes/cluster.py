@@ -86,7 +86,10 @@ class Cluster:
 
 @contextlib.contextmanager
 def cluster(images: Images, references: Mapping[str, str], gpus: Mapping[str, int] = GPUS) -> Iterator[Cluster]:
-    """Bring a cluster up, and take it away again; also if this process is killed."""
+    """Bring a cluster up, and take it away again; also if this process is killed.
+
+    :param gpus: how many each node has; with no node it is a control plane, whose nodes a test makes up.
+    """
     for program in ("kube-apiserver", "kubelet", "etcd", "coredns", "mount.nfs"):
         if not shutil.which(program):
             raise AssertionError(f"{program} is not on PATH: run this through `scripts/with test cluster -- ...`")
@@ -135,8 +138,8 @@ def _bring_up(machine: Machine, images: Images, references: Mapping[str, str], g
     kubectl.apply(*control.dns_objects())
     for node in nodes.values():
         node.join()
-    # What is in the head's network reaches services through the first node.
-    machine.network(f"route replace {control.SERVICES} via {everywhere[0].address}")
+    if everywhere:  # what is in the head's network reaches services through the first node
+        machine.network(f"route replace {control.SERVICES} via {everywhere[0].address}")
     it.whole()
     until(
         lambda: kubectl.find("serviceaccount", "default"),
