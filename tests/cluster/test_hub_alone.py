@@ -51,6 +51,16 @@ def runs(person: Visitor, kubectl: Kubectl, profile: str = "gpu2") -> tuple[dict
     return job, name
 
 
+def stopped_in_vain(person: Visitor, kubectl: Kubectl, cut: Relay) -> tuple[dict[str, Any], str]:
+    """A notebook that is stopped when the Hub reaches the cluster no more: its job and its pod."""
+    job, name = runs(person, kubectl)
+    cut.cut()
+    cut.reset()
+    person.stop()
+    person.job_is("stopping")
+    return job, name
+
+
 def no_pods(kubectl: Kubectl, job: dict[str, Any]) -> None:
     """Wait until a job has no pod; one that has ended holds nothing, and may be listed for a moment more."""
     until(lambda: pods_of(kubectl, job["id"]) == [], within=CLEARED_S, what="its pod is gone")
@@ -97,12 +107,8 @@ def test_a_server_that_is_stopped_while_the_hub_is_cut_off_ends_once_it_is_not(
 ) -> None:
     """The Hub has given up by then, and has no word left of what it was to delete."""
     ada = person()
-    job, name = runs(ada, kubectl)
-    cut.cut()
-    cut.reset()
+    job, name = stopped_in_vain(ada, kubectl, cut)
 
-    ada.stop()
-    ada.job_is("stopping")
     until(lambda: ada.server() is None, within=TRIES_S, what="the Hub has given up", story=house.story)
     assert kubectl.find("pod", name), "nobody has deleted it"
     cut.heal()
@@ -116,11 +122,8 @@ def test_a_server_that_is_stopped_while_the_hub_is_cut_off_ends_if_the_hub_dies_
 ) -> None:
     """The next Hub knows nothing of it, and has made no spawner since it began."""
     ada = person()
-    job, _ = runs(ada, kubectl)
-    cut.cut()
-    cut.reset()
-    ada.stop()
-    ada.job_is("stopping")
+    job, _ = stopped_in_vain(ada, kubectl, cut)
+
     house.hub.kill()
     cut.heal()
     house.hub.start()
