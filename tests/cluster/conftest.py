@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.services.kubernetes import existing
+from tests.services.kubernetes.chart import Installed
 from tests.services.kubernetes.cluster import Cluster, cluster
 from tests.services.kubernetes.images import RECIPES, images
 from tests.services.kubernetes.kubectl import Kubectl
@@ -111,18 +112,19 @@ def house(own_cluster: Cluster, kubectl: Kubectl, wire: Relay, hub_wire: Relay, 
 
 
 @pytest.fixture
-def person(house: Site) -> Iterator[Callable[[], Visitor]]:
-    """Somebody whom no other test knows; everything of theirs ends with the test."""
+def person(house: Site | Installed) -> Iterator[Callable[..., Visitor]]:
+    """Somebody of a name, or whom no other test knows; everything of theirs ends with the test."""
     made: list[Visitor] = []
 
-    def make() -> Visitor:
-        made.append(Visitor(house, f"person{next(_numbers)}").login())
+    def make(name: str = "") -> Visitor:
+        made.append(Visitor(house, name or f"person{next(_numbers)}").login())
         return made[-1]
 
     yield make
-    house.start()
+    if isinstance(house, Site):
+        house.start()
     for each in made:
         for job in each.queue("GET", "jobs").json().get("jobs", []):
             each.queue("POST", f"jobs/{job['id']}/stop", body={})
     for each in made:
-        each.all_ended(within=90)
+        each.all_ended(within=120)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -53,26 +52,6 @@ def kubectl(own_cluster: Cluster) -> Iterator[Kubectl]:
 def house(own_cluster: Cluster, kubectl: Kubectl) -> Iterator[Site]:
     with queue_on(own_cluster, kubectl, hub_more=f"c.QueueingMixin.profile_list += {PROFILES!r}") as it:
         yield it
-
-
-_names = itertools.count(1)
-
-
-@pytest.fixture
-def person(house: Site) -> Iterator[Person]:
-    """Somebody whom no other test knows; everything of theirs ends with the test."""
-    made: list[Visitor] = []
-
-    def make(name: str = "") -> Visitor:
-        made.append(Visitor(house, name or f"guest{next(_names)}").login())
-        return made[-1]
-
-    yield make
-    for each in made:
-        for job in each.queue("GET", "jobs").json().get("jobs", []):
-            each.queue("POST", f"jobs/{job['id']}/stop", body={})
-    for each in made:
-        each.all_ended(within=90)
 
 
 def problem(house: Site) -> str:

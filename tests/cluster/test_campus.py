@@ -141,22 +141,6 @@ Person = Callable[[str], Visitor]
 Reader = Callable[[str], BrowserPerson]
 
 
-@pytest.fixture
-def person(house: Installed) -> Iterator[Person]:
-    """Somebody of the campus, everything of whom ends with the test."""
-    made: list[Visitor] = []
-
-    def make(name: str) -> Visitor:
-        made.append(Visitor(house, name).login())
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.stop()
-    for each in made:
-        each.all_ended(within=90)
-
-
 @pytest.fixture(scope="module")
 def browser(house: Installed) -> Iterator[Browser]:
     """In the cluster's network, as the house is."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -30,26 +29,6 @@ def house(own_cluster: Cluster) -> Iterator[Installed]:
         server.make("gpuqueue")
         with chart_in(own_cluster, "chart", database=server.address_for_pods("gpuqueue")) as it:
             yield it
-
-
-_names = itertools.count(1)
-
-
-@pytest.fixture
-def person(house: Installed) -> Iterator[Person]:
-    """Somebody whom no other test knows; everything of theirs ends with the test."""
-    made: list[Visitor] = []
-
-    def make() -> Visitor:
-        made.append(Visitor(house, f"reader{next(_names)}").login())
-        return made[-1]
-
-    yield make
-    for each in made:
-        for job in each.queue("GET", "jobs").json().get("jobs", []):
-            each.queue("POST", f"jobs/{job['id']}/stop", body={})
-    for each in made:
-        each.all_ended(within=120)
 
 
 def pods_of(house: Installed, job: int) -> list[tuple[str, str, str]]:

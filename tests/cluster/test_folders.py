@@ -135,21 +135,6 @@ def house(own_cluster: Cluster, kubectl: Kubectl, share: Share, service: Kubectl
 Person = Callable[[str], Visitor]
 
 
-@pytest.fixture
-def person(house: Site) -> Iterator[Person]:
-    """Somebody of PEOPLE, everything of whom ends with the test; KubeSpawner keeps the namespace of their profile."""
-    made: list[Visitor] = []
-
-    def make(name: str) -> Visitor:
-        made.append(Visitor(house, name).login())
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.stop()
-        each.all_ended(within=90)
-
-
 def the_pod(kubectl: Kubectl, who: Visitor) -> Object:
     """The pod of somebody's notebook."""
     job = who.job()
