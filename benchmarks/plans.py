@@ -6,6 +6,7 @@ together.
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,6 +21,7 @@ from gpuqueue_spawner.model import Job, Node, Resources, State
 from gpuqueue_spawner.model.kept import Kept
 from gpuqueue_spawner.model.shelved import Shelved
 from gpuqueue_spawner.scheduling import Front, Limits, Snapshot, plan
+from gpuqueue_spawner.service.app import COLLECT
 
 from .campus import Bound, campus, phase, pod_object
 from .crowd import SIZES
@@ -31,7 +33,16 @@ NOW = 1_000_000.0
 
 
 def measure(trace: Path) -> dict[str, Any]:
-    """Look, admit and plan again and again, with one pod of others changed each time."""
+    """Look, admit and plan again and again, as the manager does, with one pod of others changed each time."""
+    before = gc.get_threshold()
+    gc.set_threshold(*COLLECT)
+    try:
+        return _measure(trace)
+    finally:
+        gc.set_threshold(*before)
+
+
+def _measure(trace: Path) -> dict[str, Any]:
     everything = campus(trace)
     nodes = [seen_node(node) for node in everything.nodes]
     pods = Shelved[SeenPod](partial(shelf, instance=""))
