@@ -13,8 +13,8 @@ settings.load_profile("any machine")
 LONG = {
     "store": ("take_overs",),
     "cluster": (
-        *("kills", "hub_alone", "evictions", "chart", "managers", "folders"),
-        *("queue", "nodes", "homes", "campus", "guides", "reflecting"),
+        *("kills", "hub_alone", "claims", "evictions", "nodes", "chart", "managers", "folders"),
+        *("queue", "homes", "campus", "guides", "reflecting", "size"),
     ),
 }
 
