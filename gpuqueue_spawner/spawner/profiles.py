@@ -5,6 +5,7 @@ Knows KubeSpawner's `profile_list` format and user_options. Who posts the result
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 import unicodedata
@@ -83,7 +84,8 @@ class ProfileReader(KubeSpawner):  # type: ignore[misc]  # KubeSpawner ships no 
         :param spawner: whose request it is, for what a profile says by a function.
         :param site: what the site has set for every profile, of NODES and FORM.
         """
-        reader = cls(user_options=dict(options or {}), **site)
+        # Copies: KubeSpawner merges a profile's node selector into the one that is there, the asking spawner's own.
+        reader = cls(user_options=dict(options or {}), **copy.deepcopy(site))
         reader._spawner = spawner
         reader.profile_list = reader._get_initialized_profile_list(reader._sorted_dict_values(profile_list))
         return reader

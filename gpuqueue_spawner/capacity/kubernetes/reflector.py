@@ -185,8 +185,9 @@ class Reflector(Generic[T]):
             raise ApiError(f"it ended a watch after {lasted:.1g} s")
         if lasted > WATCH_S - STEADY_S:
             self._word()
-        elif self.heard is None or self._clock() - self.heard > WATCH_S:
-            self._version = None  # something in front of the server ends them all: a list is a word
+        elif self.heard is None or self._clock() - self.heard + lasted > WATCH_S:
+            # Something in front of the server ends them all: a list is a word, asked for before the next would be late.
+            self._version = None
 
     def _take(self, kind: str, document: Mapping[str, Any]) -> None:
         name = _name(document)

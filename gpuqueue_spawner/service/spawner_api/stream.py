@@ -119,17 +119,19 @@ class Stream(WebSocketHandler, SpawnerHandler):
             due = self._in_turn(self._said)  # the next one last
             rests_until = 0.0
             while True:
-                now = time.monotonic()
-                rested = now >= rests_until
-                due = await self._tell_some(due, until=now + SLICE_S if rested else now)
+                rested = time.monotonic() >= rests_until
+                due = await self._tell_some(due, rested=rested)
                 if rested:
                     rests_until = time.monotonic() + REST_S
                 if news := self._news(await changes.next(within=rests_until - time.monotonic() if due else None)):
                     due = [key for key in due if key in self._said and key not in news] + self._in_turn(news)
 
-    async def _tell_some(self, due: list[str], *, until: float) -> list[str]:
-        """Tell those whose turn has come, and until a moment those that wait; returns who is left."""
-        ends = records.releases(self.manager) if due else []
+    async def _tell_some(self, due: list[str], *, rested: bool) -> list[str]:
+        """Tell those whose turn has come, and where it has rested, for a slice those that wait; returns who is left."""
+        if not due or (self._waits(due[-1]) and not rested):
+            return due
+        ends = records.releases(self.manager)  # of thousands that run it takes as long as a slice, and is none of it
+        until = time.monotonic() + SLICE_S if rested else 0.0
         sent = []
         while due and (not self._waits(due[-1]) or time.monotonic() < until):
             if news := await self._news_of(due.pop(), ends):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,8 +15,11 @@ from tornado.httpclient import HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from gpuqueue_spawner.manager.leftovers import Left
+from gpuqueue_spawner.manager.manager import Manager
 from gpuqueue_spawner.manager.planning import plan_once
+from gpuqueue_spawner.service import records
 from gpuqueue_spawner.service.inputs import JobInput
+from gpuqueue_spawner.service.spawner_api.stream import SLICE_S
 from tests.unit.manager.world import SECRET, World
 
 from .served import Service
@@ -121,6 +125,31 @@ def test_whose_turn_comes_is_told_while_thousands_are_being_told_their_places(
             return await told()
 
     assert service.world.run(in_time())["state"] == "admitted"
+
+
+def test_those_that_wait_are_told_however_long_it_takes_to_look_at_those_that_run(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With nine thousand that run, their ends take longer to reckon than a slice is."""
+    releases = records.releases
+
+    def slowly(manager: Manager) -> list[dict[str, Any]]:
+        time.sleep(2 * SLICE_S)
+        return releases(manager)
+
+    monkeypatch.setattr(records, "releases", slowly)
+    assert service.post("jobs", json.dumps(RIGHT[JobInput]).encode())[0] == 201
+
+    async def told() -> dict[str, Any]:
+        async with asyncio.timeout(20):
+            stream = await connected(service, *(job.key for job in service.office.manager.queue.jobs.values()))
+            while (message := json.loads(await stream.read_message() or "{}"))["type"] != "job":
+                pass
+            stream.close()
+            job: dict[str, Any] = message["job"]
+            return job
+
+    assert service.world.run(told())["state"] == "queued"
 
 
 def test_what_must_go_is_told_with_each_beat_until_it_is_gone(

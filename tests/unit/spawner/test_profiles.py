@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gpuqueue_spawner.model.pods import pod_constraints
 from gpuqueue_spawner.spawner.errors import InvalidOption, SpawnRefused
 from gpuqueue_spawner.spawner.profiles import ProfileReader, Wish, read_wish
 
@@ -150,3 +151,20 @@ def test_a_profile_that_cannot_work_is_told_as_the_sites_fault():
 
     assert "its configuration is wrong" in refused.value.jupyterhub_message
     assert refused.value.status_code == 500
+
+
+def test_what_a_profile_adds_to_the_site_s_node_selector_is_that_profile_s_alone():
+    """The form asks with all of them, one after the other, and with what belongs to the spawner that will ask next."""
+    kinds = {"both": {"gpu": "h100", "zone": "x"}, "one": {"gpu": "a100"}, "none": {}}
+    profiles = [
+        {"display_name": name, "slug": name, "kubespawner_override": {"cpu_guarantee": 1, "node_selector": labels}}
+        for name, labels in kinds.items()
+    ]
+    site = {"node_selector": {"pool": "gpu"}}
+
+    for name, labels in kinds.items():
+        reader = ProfileReader.of(profiles, {"profile": name}, **site)
+        reader.resources()
+        assert reader.constraints() == pod_constraints({"nodeSelector": {"pool": "gpu", **labels}}), name
+
+    assert site == {"node_selector": {"pool": "gpu"}}

@@ -199,8 +199,21 @@ def test_a_watch_that_something_in_between_ends_is_no_word_either_and_a_list_is_
         following.it.step()
         heard.append(following.it.heard)
 
-    assert heard == [100.0, 100.0, 100.0, 124.0, 124.0], "the lists'; the watches ended at 108, 116, 124, 132, 140"
-    assert sum("limit" in query for query in server.asked) == 2
+    assert heard == [100.0, 100.0, 116.0, 116.0, 132.0], "the lists'; the watches ended at 108, 116, 124, 132, 140"
+    assert sum("limit" in query for query in server.asked) == 3
+
+
+def test_a_word_is_never_much_older_than_a_watch_is_long_whoever_ends_them(server: Server) -> None:
+    """Or a quiet cluster would count as silent where its age may be little more than that."""
+    server.watches, server.lasts = [[] for _ in range(4)], 18.0
+    following = Following(server)
+
+    heard = []
+    for _ in range(4):
+        following.it.step()
+        heard.append(following.it.heard)
+
+    assert heard == [100.0, 118.0, 136.0, 154.0]
 
 
 def test_what_was_heard_in_a_watch_that_ended_early_counts(server: Server) -> None:
