@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ from tests.services.kubernetes.kubectl import Kubectl, Object
 from tests.services.kubernetes.shares import Share
 from tests.services.visitor import Visitor
 
-from .test_homes import FIRST_UID, NUMBERS, facts, runs, there
+from .test_homes import NUMBERS, Person, facts, runs, there, uid_of
 
 START_S = 180
 FOLDERS = "claims-of-the-chart/people"
@@ -50,26 +50,6 @@ def house(own_cluster: Cluster, share: Share) -> Iterator[Installed]:
     own_cluster.kubectl("delete", "pv", f"--selector={CLAIM}", "--wait=false")
 
 
-_numbers = itertools.count(1)
-Person = Callable[[], tuple[Visitor, int]]
-
-
-@pytest.fixture
-def person(house: Installed) -> Iterator[Person]:
-    """Somebody, and their numeric user; everything of theirs ends with the test."""
-    made: list[Visitor] = []
-
-    def make() -> tuple[Visitor, int]:
-        number = next(_numbers)
-        made.append(Visitor(house, f"member{number}").login())
-        return made[-1], FIRST_UID + number
-
-    yield make
-    for each in made:
-        each.stop()
-        each.all_ended(within=120)
-
-
 def place(house: Installed, share: Share) -> Place:
     return Place(server=share.server, path=f"{share.export}/{FOLDERS}", namespace=house.notebooks.namespace)
 
@@ -85,7 +65,8 @@ def test_two_people_have_a_volume_and_a_claim_each_and_nothing_of_the_other_s(
     house: Installed, share: Share, person: Person
 ) -> None:
     """What one writes is on the server in their folder, as theirs; the other's pod has no way there."""
-    (ada, uid), (bob, other) = person(), person()
+    ada, bob = person(), person()
+    uid, other = uid_of(ada), uid_of(bob)
     pods = {who: runs(house, who)[0] for who in (ada, bob)}
 
     house.notebooks.exec(pods[ada], "sh", "-c", "echo hello > mine")
@@ -123,7 +104,7 @@ def test_a_claim_that_was_deleted_is_made_anew_and_the_files_are_there(
     house: Installed, share: Share, person: Person
 ) -> None:
     """Its volume is bound to the old one for ever; the new one has another volume of the same folder."""
-    ada, _ = person()
+    ada = person()
     name, _ = runs(house, ada)
     house.notebooks.exec(name, "sh", "-c", "echo hello > from-before")
     first = volume_of(house, ada)["metadata"]["name"]
@@ -142,7 +123,7 @@ def test_a_claim_that_was_deleted_is_made_anew_and_the_files_are_there(
 
 def test_a_claim_whose_volume_was_deleted_is_made_anew_with_another(house: Installed, person: Person) -> None:
     """Also by somebody who forces it: the claim is lost, and no volume can ever be bound to it."""
-    ada, _ = person()
+    ada = person()
     runs(house, ada)
     volume = volume_of(house, ada)
     ada.stop()
@@ -161,7 +142,7 @@ def test_a_claim_whose_volume_was_deleted_is_made_anew_with_another(house: Insta
 
 def test_a_volume_of_something_else_is_told_and_left(house: Installed, share: Share, person: Person) -> None:
     """Before anything waits, in words that name it."""
-    eve, _ = person()
+    eve = person()
     claim = claim_name(eve.name)
     other = manifest(volume_name(house.notebooks.namespace, claim), place(house, share), folder="somebody", claim=claim)
     house.kubectl.apply(other)

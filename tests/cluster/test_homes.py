@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,12 +17,13 @@ from tests.services.visitor import Visitor
 from .objects import pod, ready
 
 START_S = 180
+Person = Callable[..., Visitor]
 FOLDERS = "homes-of-the-chart/people"
 FIRST_UID = 5100
 #: Numbers as a directory would give them: each name ends with its own.
 NUMBERS = f"""
 async def numbers(authenticator, handler, login):
-    number = {FIRST_UID} + int(login["name"].removeprefix("member"))
+    number = {FIRST_UID} + int(login["name"].removeprefix("person"))
     return {{**login, "auth_state": {{"uid": number, "gid": number}}}}
 c.Authenticator.post_auth_hook = numbers
 c.Authenticator.enable_auth_state = True
@@ -60,24 +60,9 @@ def there(house: Installed) -> Kubectl:
     return house.kubectl.within(f"{RELEASE}-homes")
 
 
-_numbers = itertools.count(1)
-Person = Callable[[], tuple[Visitor, int]]
-
-
-@pytest.fixture
-def person(house: Installed) -> Iterator[Person]:
-    """Somebody, and their numeric user; everything of theirs ends with the test."""
-    made: list[Visitor] = []
-
-    def make() -> tuple[Visitor, int]:
-        number = next(_numbers)
-        made.append(Visitor(house, f"member{number}").login())
-        return made[-1], FIRST_UID + number
-
-    yield make
-    for each in made:
-        each.stop()
-        each.all_ended(within=120)
+def uid_of(who: Visitor) -> int:
+    """The number that NUMBERS gives somebody."""
+    return FIRST_UID + int(who.name.removeprefix("person"))
 
 
 def runs(house: Installed, who: Visitor) -> tuple[str, str]:
@@ -97,7 +82,8 @@ def test_a_notebook_runs_as_its_person_in_their_folder_which_the_other_node_moun
     own_cluster: Cluster, house: Installed, share: Share, person: Person
 ) -> None:
     """Made before, with owner and mode 0700; a file that is written on one node is read on the other."""
-    ada, uid = person()
+    ada = person()
+    uid = uid_of(ada)
     name, first = runs(house, ada)
     folder = share.path / FOLDERS / ada.name
 
@@ -121,7 +107,8 @@ def test_a_notebook_runs_as_its_person_in_their_folder_which_the_other_node_moun
 
 def test_a_folder_of_somebody_else_is_told_and_left(house: Installed, share: Share, person: Person) -> None:
     """By the service, through the Hub, in words."""
-    bob, uid = person()
+    bob = person()
+    uid = uid_of(bob)
     folder = share.folder(f"{FOLDERS}/{bob.name}", uid=uid + 1000, mode=0o750)
 
     bob.start("gpu", gpus="gpu1")
@@ -167,7 +154,8 @@ def test_an_upgrade_keeps_its_secret_and_folders(house: Installed, share: Share,
             for each, name in ((house.kubectl, RELEASE), (there(house), f"{RELEASE}-homes"))
         ]
 
-    carol, uid = person()
+    carol = person()
+    uid = uid_of(carol)
     before = secrets()
 
     house.install(homes={"minimumUid": 2000})
